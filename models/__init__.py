@@ -1,0 +1,3 @@
+"""Ready-made causal models, one idea a file."""
+
+__all__: list[str] = []

@@ -1,0 +1,267 @@
+"""Abduction: what the evidence says about each unit's exogenous noise, site by site."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from pyrocausal.errors import IncompleteEvidence, NotAbducible
+from pyrocausal.evidence import Evidence, names_of_units
+from pyrocausal.graph import CausalGraph
+from pyrocausal.interventions import Policy, Set, World
+from pyrocausal.noise import StructuralEquation
+from pyrocausal.rows import Layout, Site
+from pyrocausal.structural import Noise, Query, StructuralRun
+from pyrocausal.tracing import Variable
+
+__all__ = ["Abduction", "abduct", "check_complete"]
+
+
+@dataclass(frozen=True)
+class Abduction:
+    """The exogenous noise of some units given evidence, and the factual world it implies.
+
+    Attributes:
+        evidence: What was seen.
+        noise: Site to noise, shape ``(draws, 1, units, *inner, *noise)``.
+        factual: Variable to value in the factual world, ``(draws, 1, units, *inner, *event)``.
+        routes: Site to the way its noise was found.
+        draws: Number of draws.
+        world: Interventions that were in force when the evidence was seen.
+        densities: Site to log density of its factual value, for the first-use check.
+    """
+
+    evidence: Evidence
+    noise: Noise
+    factual: Mapping[str, Tensor]
+    routes: Mapping[str, str]
+    draws: int
+    world: World = ()
+    densities: Mapping[str, Tensor] = field(default_factory=dict)
+
+
+def abduct(
+    query: Query,
+    evidence: Evidence,
+    *,
+    draws: int = 1,
+    world: World = (),
+    shared: dict[str, Tensor] | None = None,
+) -> Abduction:
+    """Infer the noise of every site from complete evidence, in one pass through the program.
+
+    An observed site's noise is ``f^-1(pa, x)`` or a draw from its exact posterior; a site without
+    evidence, and without evidence below it, draws from the prior.
+
+    Args:
+        query: The program and its arguments.
+        evidence: What was seen.
+        draws: Number of draws.
+        world: Interventions that were in force when the evidence was seen.
+        shared: Values of the sites that all units share.
+
+    Raises:
+        ValueError: Evidence that is impossible.
+        NotAbducible: A site without structural equation is missing.
+    """
+    noise = Noise(query.seed, evidence.units, draws, query.device)
+    layout = Layout(evidence.units, 1, draws)
+    run = _AbductionRun(query, layout, noise, evidence, world, shared)
+    run.run()
+    factual = {
+        name: layout.from_rows(value, run.event_dims[name])
+        for name, value in run.values.items()
+        if name not in run.shared_names
+    }
+    return Abduction(evidence, noise, factual, run.routes, draws, world, run.densities)
+
+
+def check_complete(
+    graph: CausalGraph,
+    evidence: Evidence,
+    variables: Mapping[str, Variable],
+    latent: Sequence[str],
+) -> None:
+    """Check that no missing variable stands above an observed one, for any unit.
+
+    Raises:
+        IncompleteEvidence: The evidence needs inference.
+        NotAbducible: A deterministic variable was seen whose causes were not.
+        ValueError: Evidence on a latent variable.
+    """
+    for name in evidence.values:
+        if name in latent:
+            raise ValueError(
+                f"evidence has {name!r}, which is latent: it is never observed. Declare the SCM "
+                "without it in latent= if you do observe it."
+            )
+        for ancestor in graph.ancestors(name):
+            if ancestor not in variables or variables[ancestor].deterministic:
+                continue
+            missing = _missing_above(evidence, name, ancestor)
+            if missing is not None:
+                raise _incomplete(name, ancestor, missing, variables[name], ancestor in latent)
+
+
+def _missing_above(evidence: Evidence, name: str, ancestor: str) -> str | None:
+    seen, above = evidence.seen(name), evidence.seen(ancestor)
+    if above is True:
+        return None
+    if above is False and seen is True:
+        return ""
+    bad = torch.as_tensor(seen) & ~torch.as_tensor(above)
+    return f" for units {names_of_units(bad.expand(evidence.units))}" if bool(bad.any()) else None
+
+
+def _incomplete(
+    name: str, ancestor: str, units: str, variable: Variable, latent: bool
+) -> IncompleteEvidence | NotAbducible:
+    kind = "latent" if latent else "missing"
+    if variable.deterministic:
+        return NotAbducible(
+            name,
+            f"it is a deterministic function of {ancestor!r}, which is {kind}{units}. Its value is "
+            f"a constraint on its causes and can't be inverted; give {ancestor!r} as evidence.",
+        )
+    return IncompleteEvidence(
+        f"{ancestor!r} is {kind}{units} but its descendant {name!r} was observed, so {ancestor!r} "
+        f"has to be inferred from it. Give {ancestor!r} as evidence, or leave {name!r} out; "
+        "inference for evidence of any pattern is what amortized guides (SCM.amortize) are for."
+    )
+
+
+class _AbductionRun(StructuralRun):
+    """Gives observed sites their evidence, and keeps the noise that goes with it."""
+
+    def __init__(
+        self,
+        query: Query,
+        layout: Layout,
+        noise: Noise,
+        evidence: Evidence,
+        world: World,
+        shared: dict[str, Tensor] | None,
+    ) -> None:
+        super().__init__(query, layout, noise, (world,), shared)
+        self.evidence = evidence
+        self.routes: dict[str, str] = {}
+        self.densities: dict[str, Tensor] = {}
+        self.shared_names: set[str] = set()
+
+    def visit(self, site: Site) -> Tensor:
+        value = super().visit(site)
+        if site.shared:
+            self.shared_names.add(site.name)
+            return value
+        if site.name in self.evidence.values and (
+            site.deterministic or site.name in self.actions
+        ):
+            self._check_equal(site, value)
+        if not site.deterministic:
+            density = site.fn.log_prob(value)
+            self.densities[site.name] = self.layout.from_rows(density).detach()
+        return value
+
+    def natural(self, site: Site) -> Tensor:
+        name = site.name
+        if site.value is not None:
+            return site.value
+        if name not in self.evidence.values or name in self.actions:
+            self._refuse_hidden(name)
+            self.routes[name] = "prior"
+            return self.structural(site)
+        return self._abduct(site)
+
+    def without_equation(self, site: Site, error: NotAbducible) -> Tensor:
+        self.noise.known[site.name] = error
+        return super().without_equation(site, error)
+
+    def _abduct(self, site: Site) -> Tensor:
+        name, inner = site.name, len(site.inner)
+        x = self.layout.to_rows(self.evidence.values[name][None, None], inner)
+        observed = self._observed(site)
+        try:
+            equation = self.query.equation(site)
+        except NotAbducible as error:
+            if observed is not None:
+                raise
+            # Only a query that moves this site needs its noise: the error waits there.
+            self.noise.known[name] = error
+            self.routes[name] = "not abducible"
+            return x
+        self.routes[name] = equation.route
+        if observed is None:
+            self._check_possible(site, equation, x, None)
+            self._keep(site, equation, self._posterior(site, equation, x))
+            return x
+        prior = self.noise_rows(site, equation)
+        x = torch.where(_over(observed, x), x, equation.forward(prior))
+        self._check_possible(site, equation, x, observed)
+        posterior = self._posterior(site, equation, x)
+        self._keep(site, equation, torch.where(_over(observed, prior), posterior, prior))
+        self.routes[name] = f"{equation.route}, prior where missing"
+        return x
+
+    def _observed(self, site: Site) -> Tensor | None:
+        mask = self.evidence.observed.get(site.name)
+        rows = None if mask is None else self.layout.to_rows(mask[None, None], len(site.inner))
+        if site.mask is None or site.mask is True:
+            return rows
+        shape = (*site.inner, self.layout.rows)
+        counted = torch.as_tensor(site.mask, device=self.query.device).expand(shape)
+        return counted if rows is None else rows & counted
+
+    def _posterior(self, site: Site, equation: StructuralEquation, x: Tensor) -> Tensor:
+        if equation.posterior_shape is None:
+            return equation.posterior(x)
+        stream = self.noise.stream(f"{site.name} given its value")
+        v = self.noise.stacked(stream.uniforms((*site.inner, *equation.posterior_shape)))
+        return equation.posterior(x, self.layout.to_rows(v, len(site.inner)))
+
+    def _keep(self, site: Site, equation: StructuralEquation, u: Tensor) -> None:
+        self.noise.known[site.name] = self.layout.from_rows(u, len(equation.noise_shape))
+
+    def _check_possible(
+        self, site: Site, equation: StructuralEquation, x: Tensor, observed: Tensor | None
+    ) -> None:
+        possible = equation.possible(x)
+        if observed is not None:
+            possible = possible | ~observed
+        if bool(possible.all()):
+            return
+        by_unit = self.layout.from_rows(possible.expand(*site.inner, self.layout.rows))
+        bad = ~by_unit.movedim(2, 0).flatten(1).all(1)
+        raise ValueError(
+            f"evidence[{site.name!r}] is impossible for units {names_of_units(bad)}: "
+            f"{type(site.fn).__name__} gives it probability zero at the values of its causes "
+            f"(support: {site.fn.support})."
+        )
+
+    def _check_equal(self, site: Site, value: Tensor) -> None:
+        seen = self.layout.to_rows(self.evidence.values[site.name][None, None], len(site.inner))
+        equal = torch.isclose(seen, value, rtol=1e-4, atol=1e-5)
+        observed = self._observed(site)
+        if observed is not None:
+            equal = equal | ~_over(observed, equal)
+        if not bool(equal.all()):
+            bad = ~self.layout.from_rows(equal, site.event_dim).movedim(2, 0).flatten(1).all(1)
+            what = "an intervention sets it" if site.name in self.actions else "its causes give it"
+            raise ValueError(
+                f"evidence[{site.name!r}] is impossible for units {names_of_units(bad)}: "
+                f"{what} another value."
+            )
+
+    def _refuse_hidden(self, name: str) -> None:
+        hidden = [a for _, a in self.actions.get(name, ()) if not isinstance(a, Set | Policy)]
+        if hidden and name in self.evidence.values:
+            raise NotAbducible(
+                name,
+                f"the evidence was read after {type(hidden[0]).__name__.lower()}() changed it, and "
+                "what it was before can't be told. Give evidence read before the action.",
+            )
+
+
+def _over(mask: Tensor, value: Tensor) -> Tensor:
+    """Append dimensions to a batch mask until it lies over a value."""
+    return mask.reshape(mask.shape + (1,) * (value.dim() - mask.dim()))

@@ -1,0 +1,248 @@
+"""What an SCM and its ``do`` and ``condition`` copies share: program, parameters, findings."""
+
+import inspect
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, field
+from typing import Any
+
+import networkx as nx
+import torch
+from torch import Tensor
+
+from pyrocausal.checks import check_rows
+from pyrocausal.errors import UnknownVariable
+from pyrocausal.evidence import Evidence, as_sequence, read_evidence, read_inputs
+from pyrocausal.graph import CausalGraph
+from pyrocausal.interventions import Edge, World
+from pyrocausal.noise import Coupling, draw_seed
+from pyrocausal.parameters import ParameterScope, evaluating
+from pyrocausal.structural import Query
+from pyrocausal.tracing import Anatomy, Variable, dissect, distributions_of, find_graph
+
+__all__ = ["Core", "Standing"]
+
+Program = Callable[..., Any]
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What ``do`` and ``condition`` have made of an SCM.
+
+    Attributes:
+        worlds: The interventions of each world.
+        listed: Whether answers have a world dimension.
+        evidence: Evidence that is read after the interventions.
+    """
+
+    worlds: tuple[World, ...] = ((),)
+    listed: bool = False
+    evidence: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def acts(self) -> bool:
+        """Whether anything is intervened on."""
+        return self.worlds != ((),)
+
+
+class Core:
+    """What an SCM and its ``do`` and ``condition`` copies share: program, parameters, findings."""
+
+    def __init__(
+        self, program: Program, latent: tuple[str, ...], couplings: Mapping[str, Coupling]
+    ) -> None:
+        self.program, self.latent, self.couplings = program, latent, couplings
+        self.scope = ParameterScope(program)
+        self.device: torch.device | None = None
+        self.examples: dict[str, Any] = {}
+        self.moved: dict[tuple[Any, ...], set[str]] = {}
+        self.forget()
+
+    def forget(self) -> None:
+        """Drop what was found out about the program."""
+        self._anatomy: Anatomy | None = None
+        self._graph: CausalGraph | None = None
+        self._checked = False
+        self.moved.clear()
+
+    def place(self) -> torch.device:
+        """Return the device of the parameters and of the work."""
+        return self.device or self.scope.device() or torch.get_default_device()
+
+    @contextmanager
+    def session(self, *, grad: bool = False) -> Iterator[None]:
+        """Open the parameters, evaluation mode, the device and (usually) no gradients."""
+        device = self.place()
+        on_device = torch.device(device) if device.type != "cpu" else nullcontext()
+        with (
+            self.scope.open(),
+            evaluating(list(self.scope.modules.values())),
+            on_device,
+            nullcontext() if grad else torch.no_grad(),
+        ):
+            yield
+
+    def to(self, device: torch.device) -> None:
+        """Move what belongs to the SCM."""
+        self.scope.to(device)
+        self.device = device
+        self.examples = {
+            k: v.to(device) if isinstance(v, Tensor) else v for k, v in self.examples.items()
+        }
+
+    def remember(self, inputs: Mapping[str, Any]) -> None:
+        """Keep a few rows of the inputs, to probe the program with."""
+        self.examples = {
+            name: value[:32] if isinstance(value, Tensor) else value
+            for name, value in inputs.items()
+        }
+
+    def example_inputs(self, rows: int) -> dict[str, Any]:
+        """Return arguments for a probing run, from those of an earlier query."""
+        parameters = inspect.signature(self.program).parameters.values()
+        needed = [
+            p.name for p in parameters
+            if p.default is p.empty and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)
+        ]
+        missing = [name for name in needed if name not in self.examples]
+        if missing:
+            raise ValueError(
+                f"The program takes {', '.join(missing)}. Pass inputs={{{missing[0]!r}: ...}} (units "
+                "first) to a verb; after that the graph is known too."
+            )
+        return {
+            name: value[torch.arange(rows, device=value.device) % len(value)]
+            if isinstance(value, Tensor) else value
+            for name, value in self.examples.items()
+        }
+
+    @property
+    def anatomy(self) -> Anatomy:
+        """What the program is made of."""
+        if self._anatomy is None:
+            with self.session():
+                self._anatomy = dissect(self.program, self.example_inputs)
+                self.scope.keep_only(self._anatomy.parameters)
+        unknown = set(self.latent) - set(self._anatomy.variables)
+        if unknown:
+            raise UnknownVariable(unknown.pop(), self._anatomy.variables, "latent")
+        return self._anatomy
+
+    @property
+    def graph(self) -> CausalGraph:
+        """The graph of the program without interventions."""
+        if self._graph is None:
+            with self.session():
+                self._graph = find_graph(
+                    self.program, self.anatomy, self.example_inputs, self.latent
+                )
+        return self._graph
+
+    def check(self) -> None:
+        """Run the row check, once."""
+        if not self._checked:
+            with self.session():
+                check_rows(self.program, self.anatomy, self.example_inputs)
+            self._checked = True
+
+    def query(self, inputs: Mapping[str, Any] | None, units: int, seed: int | None) -> Query:
+        """Read the inputs, check the program once, and say what a run needs to know."""
+        device = self.place()
+        read = read_inputs(inputs, units, device)
+        if read:
+            self.remember(read)
+        self.check()
+        return Query(
+            program=self.program,
+            inputs=read,
+            opens_units=self.anatomy.opens_units,
+            variables=tuple(self.anatomy.variables),
+            couplings=self.couplings,
+            seed=draw_seed() if seed is None else seed,
+            device=device,
+        )
+
+    def read(
+        self,
+        evidence: Any,
+        inputs: Mapping[str, Any] | None,
+        *,
+        units: int | None = None,
+        where: str = "evidence",
+    ) -> Evidence:
+        """Read evidence about units; the inputs may say how many there are."""
+        if units is None:
+            units = _units_of(inputs)
+        if inputs:
+            self.remember(read_inputs(inputs, units or 1, self.place()))
+        return read_evidence(
+            evidence, self.anatomy.variables, device=self.place(), units=units, where=where
+        )
+
+    @property
+    def knows_sites(self) -> bool:
+        """Whether the program can be probed, or has been."""
+        if self._anatomy is not None:
+            return True
+        try:
+            self.example_inputs(1)
+        except ValueError:
+            # The program's arguments come with the query, and its names are checked then.
+            return False
+        return True
+
+    def known(self, name: str, where: str) -> Variable:
+        """Return a variable, or raise ``UnknownVariable``."""
+        if name not in self.anatomy.variables:
+            raise UnknownVariable(name, self.anatomy.variables, where)
+        return self.anatomy.variables[name]
+
+    def check_worlds(self, worlds: Sequence[World]) -> None:
+        """Check the names and edges of interventions, where the sites can be known."""
+        if not self.knows_sites:
+            return
+        for item in (item for world in worlds for item in world):
+            if isinstance(item, Edge):
+                _check_edge(self.graph, item)
+            elif item[0] in self.examples:
+                raise ValueError(
+                    f"do({item[0]!r}): it is an input of the program, not a variable. Pass other "
+                    "inputs, or make it a site."
+                )
+            else:
+                self.known(item[0], "do")
+
+    def distributions(self) -> dict[str, Any]:
+        """Return each site's distribution on a few rows drawn from the prior."""
+        with self.session():
+            return distributions_of(self.program, self.anatomy, self.example_inputs)
+
+    def chosen(
+        self, values: Mapping[str, Tensor], variables: Sequence[str] | str | None, latent: bool
+    ) -> dict[str, Tensor]:
+        """Return the variables asked for; latent ones only where asked for."""
+        names = as_sequence(variables)
+        if names is None:
+            hidden = () if latent else self.latent
+            return {name: value for name, value in values.items() if name not in hidden}
+        for name in names:
+            self.known(name, "variables")
+        return {name: values[name] for name in names}
+
+
+def _check_edge(graph: CausalGraph, item: Edge) -> None:
+    for name in (item.source, item.target):
+        if name not in graph:
+            raise UnknownVariable(name, graph.nodes, "edge")
+    if graph.has_edge(item.source, item.target):
+        return
+    paths = [" -> ".join(p) for p in nx.all_simple_paths(graph, item.source, item.target)]
+    raise ValueError(
+        f"There is no edge {item.source} -> {item.target}. "
+        + (f"Paths between them: {'; '.join(paths)}." if paths else "No path leads there either.")
+    )
+
+
+def _units_of(inputs: Mapping[str, Any] | None) -> int | None:
+    lengths = [len(v) for v in (inputs or {}).values() if hasattr(v, "__len__") and not isinstance(v, str)]
+    return lengths[0] if lengths else None

@@ -1,0 +1,143 @@
+"""Action and prediction: the worlds that share the units' abducted noise."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from pyrocausal.abduction import Abduction
+from pyrocausal.errors import NotAbducible
+from pyrocausal.graph import CausalGraph
+from pyrocausal.interventions import World, targets
+from pyrocausal.rows import Layout, Site
+from pyrocausal.structural import Query, StructuralRun
+
+__all__ = ["Prediction", "predict"]
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What the worlds of one query look like.
+
+    Attributes:
+        values: Variable to value, shape ``(draws, worlds, units, *inner, *event)``.
+        natural: Intervened variable to what it would have been there.
+        redrawn: Sites whose new mechanism has other noise than the old one.
+    """
+
+    values: dict[str, Tensor]
+    natural: dict[str, Tensor]
+    redrawn: frozenset[str]
+
+
+def predict(
+    query: Query,
+    abduction: Abduction,
+    worlds: Sequence[World],
+    graph: CausalGraph,
+    *,
+    shared: dict[str, Tensor] | None = None,
+    unchecked: bool = False,
+    moved: set[str] | None = None,
+) -> Prediction:
+    """Run the program in each world on the units' own noise.
+
+    A variable that no intervention of a world reaches keeps its factual value bitwise.
+
+    Args:
+        query: The program and its arguments.
+        abduction: The units' noise and factual values.
+        worlds: The interventions of each world, on top of those of the abduction.
+        graph: The program's graph: it says what an intervention reaches.
+        shared: Values of the sites that all units share.
+        unchecked: Whether to skip the check that what the graph calls unmoved has not moved.
+        moved: Sites that are known to move although the graph has no edge to them; grows.
+    """
+    # Action
+    layout = Layout(abduction.evidence.units, len(worlds), abduction.draws)
+    moved = set() if moved is None else moved
+    while True:
+        reached = [_reached(graph, world, moved) for world in worlds]
+        run = _PredictionRun(query, layout, abduction, worlds, reached, shared, unchecked)
+        # Prediction
+        try:
+            run.run()
+            break
+        except _Moved as found:
+            moved.add(found.site)
+    dims = run.event_dims
+    values = {name: layout.from_rows(v, dims[name]) for name, v in run.values.items()
+              if name not in run.shared_names}
+    natural = {name: layout.from_rows(v, dims[name]) for name, v in run.natural_values.items()
+               if name not in run.shared_names}
+    return Prediction(values, natural, frozenset(run.redrawn))
+
+
+def _reached(graph: CausalGraph, world: World, moved: Iterable[str]) -> frozenset[str]:
+    """Return what a world's interventions reach; a target counts only below another one."""
+    below: list[Iterable[str]] = [graph.descendants(name) for name in targets(world)]
+    if world:
+        below += [moved, *(graph.descendants(name) for name in moved)]
+    return frozenset().union(*below)
+
+
+class _Moved(Exception):
+    """A site moved that the graph does not connect with any intervention."""
+
+    def __init__(self, site: str) -> None:
+        self.site = site
+        super().__init__(site)
+
+
+class _PredictionRun(StructuralRun):
+    """Recomputes what an intervention reaches, and copies the rest from the factual world."""
+
+    def __init__(
+        self,
+        query: Query,
+        layout: Layout,
+        abduction: Abduction,
+        worlds: Sequence[World],
+        reached: Sequence[frozenset[str]],
+        shared: dict[str, Tensor] | None,
+        unchecked: bool,
+    ) -> None:
+        both = [(*abduction.world, *world) for world in worlds]
+        super().__init__(query, layout, abduction.noise, both, shared)
+        self.abduction, self.reached, self.unchecked = abduction, reached, unchecked
+        self.shared_names: set[str] = set()
+
+    def visit(self, site: Site) -> Tensor:
+        if site.shared:
+            self.shared_names.add(site.name)
+        return super().visit(site)
+
+    def natural(self, site: Site) -> Tensor:
+        kept = [site.name not in reached for reached in self.reached]
+        if not any(kept):
+            return super().natural(site)
+        factual = self.layout.to_rows(self.abduction.factual[site.name], len(site.inner))
+        if not self.unchecked:
+            self._check_unmoved(site, factual, kept)
+        if all(kept):
+            return factual
+        value = super().natural(site).clone(memory_format=torch.contiguous_format)
+        for index in [index for index, keep in enumerate(kept) if keep]:
+            part = self.layout.world(factual, index, site.event_dim)
+            self.layout.set_world(value, index, part, site.event_dim)
+        return value
+
+    def without_equation(self, site: Site, error: NotAbducible) -> Tensor:
+        raise error
+
+    def _check_unmoved(self, site: Site, factual: Tensor, kept: Sequence[bool]) -> None:
+        if site.value is not None:
+            now = self.layout.from_rows(site.value, site.event_dim)
+            before = self.abduction.factual[site.name]
+        else:
+            now = self.layout.from_rows(site.fn.log_prob(factual))
+            before = self.abduction.densities[site.name]
+        same = torch.isclose(now, before.expand_as(now), rtol=1e-3, atol=1e-3, equal_nan=True)
+        if not bool(same[:, torch.tensor(kept, device=same.device)].all()):
+            raise _Moved(site.name)

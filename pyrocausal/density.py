@@ -1,0 +1,92 @@
+"""The log density of each unit."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pyrocausal.core import Core, Standing
+from pyrocausal.evidence import Evidence
+from pyrocausal.interventions import Mechanism, Set, Stochastic, World
+from pyrocausal.placing import spread
+from pyrocausal.rows import Layout, RowMessenger, Site
+from pyrocausal.structural import Query
+
+__all__ = ["log_density"]
+
+
+def log_density(
+    core: Core, standing: Standing, data: Any, inputs: Mapping[str, Any] | None
+) -> Tensor:
+    """Sum the log densities of a unit's sites; see ``SCM.log_prob``."""
+    if standing.listed:
+        raise ValueError("log_prob() takes an SCM with one world. Ask each do(...) alone.")
+    seen = core.read(data, inputs, where="data")
+    _check_whole(core, standing.worlds[0], seen)
+    query = core.query(inputs, seen.units, 0)
+    run = _DensityRun(query, seen, standing.worlds[0])
+    query.run(run, run.layout)
+    zero = torch.zeros(seen.units, device=query.device)
+    return torch.stack(run.terms).sum(0) if run.terms else zero
+
+
+def _check_whole(core: Core, world: World, seen: Evidence) -> None:
+    needed = [v.name for v in core.anatomy.variables.values() if not v.deterministic]
+    missing = [name for name in needed if name not in seen.values]
+    if missing:
+        raise ValueError(
+            f"log_prob() needs every variable, latent ones too; data lack {', '.join(missing)}."
+        )
+    for name, mask in seen.observed.items():
+        if name in needed and not bool(mask.all()):
+            raise ValueError(
+                f"log_prob() needs every value; data[{name!r}] has {int((~mask).sum())} missing."
+            )
+
+
+class _DensityRun(RowMessenger):
+    """Pins every site to its datum and notes the log densities."""
+
+    def __init__(self, query: Query, seen: Evidence, world: World) -> None:
+        super().__init__()
+        self.seen, self.query = seen, query
+        self.layout = Layout(seen.units)
+        self.actions = dict(item for item in world if isinstance(item, tuple))
+        self.terms: list[Tensor] = []
+        refused = [a for a in world if not isinstance(a, tuple) or not isinstance(a[1], _DENSITIES)]
+        if refused:
+            raise ValueError(
+                "log_prob() under shift, edit, policy or edge is not defined by the data alone. "
+                "Use an SCM without interventions, or with values, distributions and mechanisms."
+            )
+
+    def visit(self, site: Site) -> Tensor:
+        if site.value is not None:
+            return site.value
+        value = self.seen.values[site.name]
+        if site.shared:
+            return value
+        value = self.layout.to_rows(value[None, None], len(site.inner))
+        action = self.actions.get(site.name)
+        if isinstance(action, Set):
+            return value
+        fn = site.fn if action is None else self._replaced(site, action, value)
+        density = fn.log_prob(value)
+        if site.mask is not None:
+            density = torch.where(torch.as_tensor(site.mask), density, torch.zeros_like(density))
+        self.terms.append(self.layout.from_rows(density)[0, 0].flatten(1).sum(1))
+        return value
+
+    def _replaced(self, site: Site, action: Any, value: Tensor) -> Any:
+        fn = action.function(self.values) if isinstance(action, Mechanism) else action.distribution
+        return spread(fn, value.shape, site.event_dim, site.name)
+
+    def factor(self, name: str) -> None:
+        raise ValueError(
+            f"The program has the factor statement {name!r}, so that its density is not "
+            "normalised and log_prob() is not defined. Write it as an observed site."
+        )
+
+
+_DENSITIES: Sequence[type] = (Set, Stochastic, Mechanism)

@@ -1,0 +1,229 @@
+"""Reading what a user passes as data, evidence or inputs into tensors of the sites' type."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pyrocausal.errors import UnknownVariable
+from pyrocausal.tracing import Variable
+
+__all__ = ["Evidence", "as_tensor", "cast", "read_evidence", "read_inputs"]
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Values of variables of some units.
+
+    Attributes:
+        values: Name to values, shape ``(units, *inner, *event)``, of the site's dtype.
+        observed: Name to mask, shape ``(units, *inner)``, for variables with missing values.
+        units: How many units.
+        scalar: Whether one unit was given without a unit dimension.
+    """
+
+    values: Mapping[str, Tensor]
+    observed: Mapping[str, Tensor]
+    units: int
+    scalar: bool
+
+    def seen(self, name: str) -> Tensor | bool:
+        """Say for which units a variable is fully observed: a mask ``(units,)``, or all or none."""
+        if name not in self.values:
+            return False
+        mask = self.observed.get(name)
+        return True if mask is None else mask.flatten(1).all(1)
+
+
+def read_evidence(
+    given: Any,
+    variables: Mapping[str, Variable],
+    *,
+    device: torch.device,
+    where: str = "evidence",
+    units: int | None = None,
+) -> Evidence:
+    """Read a mapping or DataFrame of variables.
+
+    Args:
+        given: Mapping from variable to tensor, array, list or number, or a DataFrame.
+        variables: The program's variables.
+        device: Where the tensors go.
+        where: What the data are called in messages.
+        units: How many units there must be, when it is known.
+
+    Raises:
+        UnknownVariable: A name that is no variable.
+        ValueError: Wrong shapes, no units, infinities, a cast that changes a value.
+        TypeError: Not a mapping or DataFrame, or values that are no numbers.
+    """
+    columns = _columns(given, where)
+    for name in columns:
+        if name not in variables:
+            raise UnknownVariable(name, variables, where)
+    raw = {
+        name: as_tensor(value, f"{where}[{name!r}]").to(device) for name, value in columns.items()
+    }
+    number, scalar = _number_of_units(raw, variables, where, units)
+    values, observed = {}, {}
+    for name, value in raw.items():
+        values[name], mask = _read_variable(value, variables[name], number, f"{where}[{name!r}]")
+        if mask is not None:
+            observed[name] = mask
+    return Evidence(values, observed, number, scalar)
+
+
+def read_inputs(given: Mapping[str, Any] | None, units: int, device: torch.device) -> dict[str, Any]:
+    """Read a program's arguments; tensors, arrays and lists have the units first.
+
+    Raises:
+        ValueError: An array whose first dimension is not the number of units.
+    """
+    inputs: dict[str, Any] = {}
+    for name, value in (given or {}).items():
+        if not isinstance(value, Tensor | np.ndarray | list) and not hasattr(value, "to_numpy"):
+            inputs[name] = value
+            continue
+        tensor = as_tensor(value, f"inputs[{name!r}]").to(device)
+        if tensor.dtype == torch.float64 and not isinstance(value, Tensor):
+            tensor = tensor.to(torch.get_default_dtype())
+        if tensor.dim() == 0 or len(tensor) != units:
+            raise ValueError(
+                f"inputs[{name!r}] has the shape {tuple(tensor.shape)}; expected the {units} units "
+                "first. Pass settings that are no data as Python numbers."
+            )
+        inputs[name] = tensor
+    return inputs
+
+
+def as_tensor(value: Any, what: str) -> Tensor:
+    """Turn a number, list, array, Series or tensor into a tensor.
+
+    Raises:
+        TypeError: What is no number.
+    """
+    if isinstance(value, Tensor):
+        return value
+    array = np.asarray(value)
+    if array.dtype == object:
+        array = _from_objects(array, what)
+    if array.dtype.kind not in "biuf":
+        raise TypeError(
+            f"{what} holds {array.dtype.name} values; expected numbers. Code categories as "
+            "0, 1, 2, ... and leave NaN where a value is missing."
+        )
+    return torch.as_tensor(np.ascontiguousarray(array)).reshape(array.shape)
+
+
+def cast(value: Tensor, dtype: torch.dtype, what: str) -> Tensor:
+    """Cast to a site's dtype; to an integer type only where that changes no value.
+
+    Raises:
+        ValueError: A value would change.
+    """
+    if value.dtype == dtype:
+        return value
+    if value.is_complex():
+        raise TypeError(f"{what} is complex; expected real numbers.")
+    result = value.to(dtype)
+    if not dtype.is_floating_point and value.is_floating_point():
+        changed = (result.to(value.dtype) != value).flatten()
+        if bool(changed.any()):
+            example = value.flatten()[changed][0].item()
+            raise ValueError(f"{what} holds {example:g}, but the site takes whole numbers ({dtype}).")
+    return result
+
+
+def _columns(given: Any, where: str) -> dict[str, Any]:
+    if hasattr(given, "columns") and hasattr(given, "to_numpy"):
+        return {str(name): given[name] for name in given.columns}
+    if isinstance(given, Mapping):
+        return dict(given)
+    raise TypeError(
+        f"{where} is a {type(given).__name__}; expected a mapping from variable to values, "
+        "or a DataFrame."
+    )
+
+
+def _from_objects(array: Any, what: str) -> Any:
+    try:
+        return np.array([np.nan if v is None else v for v in array.ravel()], float).reshape(array.shape)
+    except (TypeError, ValueError):
+        example = next((v for v in array.ravel() if not isinstance(v, int | float)), array.ravel()[0])
+        raise TypeError(
+            f"{what} holds {example!r}; expected numbers of one shape. Code categories as "
+            "0, 1, 2, ... and leave NaN where a value is missing."
+        ) from None
+
+
+def _number_of_units(
+    raw: Mapping[str, Tensor], variables: Mapping[str, Variable], where: str, units: int | None
+) -> tuple[int, bool]:
+    lengths: dict[str, int] = {}
+    for name, value in raw.items():
+        variable = variables[name]
+        extra = value.dim() - len(variable.unit_shape)
+        if extra > 1 or variable.shared and extra > 0:
+            expected = ("units", *variable.unit_shape)
+            raise ValueError(
+                f"{where}[{name!r}] has the shape {tuple(value.shape)}; expected "
+                f"({', '.join(map(str, expected))})."
+            )
+        if extra == 1:
+            lengths[name] = value.shape[0]
+    if units is not None:
+        lengths["the query"] = units
+    if len(set(lengths.values())) > 1:
+        raise ValueError(f"{where} has differing numbers of units: {lengths}.")
+    number = next(iter(lengths.values()), 1)
+    if number == 0:
+        raise ValueError(f"{where} has no units: every variable is empty.")
+    return number, not lengths
+
+
+def _read_variable(
+    value: Tensor, variable: Variable, units: int, what: str
+) -> tuple[Tensor, Tensor | None]:
+    shape = variable.unit_shape if variable.shared else (units, *variable.unit_shape)
+    try:
+        value = value.expand(shape)
+    except RuntimeError:
+        raise ValueError(
+            f"{what} has the shape {tuple(value.shape)}; expected {tuple(shape)}: "
+            "units, inner plates, then the dimensions of one value."
+        ) from None
+    mask = None
+    if value.is_floating_point():
+        value, mask = _split_missing(value, len(variable.event_shape), what)
+    return cast(value, variable.dtype, what), mask
+
+
+def _split_missing(value: Tensor, event_dim: int, what: str) -> tuple[Tensor, Tensor | None]:
+    finite = value.isfinite()
+    if bool(finite.all()):
+        return value, None
+    if bool(value.isinf().any()):
+        raise ValueError(f"{what} holds an infinity. Give finite numbers, or NaN for missing ones.")
+    batch = value.shape[: value.dim() - event_dim]
+    entries = finite.reshape(*batch, -1)
+    if bool((entries.any(-1) != entries.all(-1)).any()):
+        raise ValueError(
+            f"{what} is missing in part of a vector. A value is observed whole or not at all: "
+            "set all its entries to NaN, or give the parts sites of their own."
+        )
+    return torch.where(finite, value, torch.zeros_like(value)), entries.all(-1)
+
+
+def names_of_units(mask: Tensor, limit: int = 5) -> str:
+    """Name the units where ``mask`` holds, for a message."""
+    numbers = mask.nonzero().flatten().tolist()
+    more = f" and {len(numbers) - limit} more" if len(numbers) > limit else ""
+    return ", ".join(map(str, numbers[:limit])) + more
+
+
+def as_sequence(names: Sequence[str] | str | None) -> tuple[str, ...] | None:
+    """Read one name or several."""
+    return (names,) if isinstance(names, str) else None if names is None else tuple(names)

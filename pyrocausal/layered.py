@@ -1,0 +1,219 @@
+"""A layered picture of a causal graph by matplotlib, for where Graphviz is not installed.
+
+Causes stand left of their effects. All lengths are inches, so that a node has the size its name
+needs; each edge is the least bent of a few curves that run through no other node.
+"""
+
+from __future__ import annotations
+
+import io
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import networkx as nx
+import numpy as np
+from numpy.typing import NDArray
+
+from pyrocausal.drawing import INK
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from pyrocausal.graph import CausalGraph
+
+__all__ = ["picture"]
+
+Points = NDArray[np.float64]
+
+_FONT_SIZE: Final = 11.0
+_HALF_HEIGHT: Final = 0.24
+_ROW: Final = 0.9  # between the centres of the nodes of one layer
+_GAP: Final = 0.8  # between the nodes of neighbouring layers
+_STRAIGHT_FIRST: Final = (0.0, 0.2, -0.2, 0.35, -0.35, 0.5, -0.5, 0.7, -0.7)
+_BENT: Final = (0.35, -0.35, 0.5, -0.5, 0.7, -0.7, 1.0, -1.0)
+
+
+class _Ellipse(NamedTuple):
+    """A node's place: the centre and the two half-axes."""
+
+    centre: Points
+    axes: Points
+
+    def border(self, towards: Points) -> Points:
+        """Return where the line from the centre to a point leaves the ellipse."""
+        ray = towards - self.centre
+        return self.centre + ray / np.linalg.norm(ray / self.axes)
+
+    def meets(self, points: Points) -> bool:
+        """Tell whether one of the points, shape ``(n, 2)``, is inside or close."""
+        scaled = (points - self.centre) / (self.axes + 0.06)
+        return bool((np.linalg.norm(scaled, axis=1) < 1.0).any())
+
+
+def picture(graph: CausalGraph, file_format: str = "svg") -> bytes:
+    """Return the drawn graph as the content of a file.
+
+    Args:
+        graph: What to draw.
+        file_format: A format that matplotlib writes, such as ``svg``, ``png`` or ``pdf``.
+
+    Example:
+        >>> from pyrocausal.graph import CausalGraph
+        >>> b"<svg" in picture(CausalGraph([("x", "y")]))
+        True
+    """
+    from matplotlib import rc_context
+    from matplotlib.figure import Figure
+
+    content = io.BytesIO()
+    # Text stays text, and the same graph gives the same file.
+    style = {"svg.fonttype": "none", "svg.hashsalt": "pyrocausal", "font.size": _FONT_SIZE}
+    with rc_context(style), warnings.catch_warnings():
+        # The viewer of an SVG has its own fonts: a glyph that matplotlib lacks does no harm.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from")
+        figure = Figure()
+        axes = figure.add_axes((0.0, 0.0, 1.0, 1.0))
+        corners = _paint(axes, graph)
+        low, high = corners.min(axis=0) - 0.12, corners.max(axis=0) + 0.12
+        figure.set_size_inches(*(high - low))
+        axes.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]))
+        axes.axis("off")
+        metadata = {"Date": None} if file_format == "svg" else None
+        figure.savefig(content, format=file_format, dpi=200, metadata=metadata)
+    return content.getvalue()
+
+
+def _paint(axes: Axes, graph: CausalGraph) -> Points:
+    """Draw all nodes and edges; return points, shape ``(n, 2)``, that the picture must hold."""
+    places = _places(graph)
+    corners = [np.zeros((1, 2))]
+    corners += [place.centre + sign * place.axes for place in places.values() for sign in _CORNERS]
+    for name, place in places.items():
+        _paint_node(axes, graph, name, place)
+    one_head = {"arrowstyle": "-|>"}
+    two_heads = {"arrowstyle": "<|-|>", "linestyle": (0, (4, 2.5))}
+    cut = {"color": INK["cut"], "linestyle": (0, (1, 2))}
+    groups: list[tuple[Iterable[Iterable[str]], tuple[float, ...], dict[str, Any]]] = [
+        (graph.edges, _STRAIGHT_FIRST, one_head),
+        (graph.bidirected_pairs(), _BENT, two_heads),
+        (sorted(graph.cut), _STRAIGHT_FIRST, one_head | cut),
+        (sorted(map(sorted, graph.cut_bidirected)), _BENT, two_heads | cut),
+    ]
+    for edges, bends, look in groups:
+        for a, b in edges:
+            corners.append(_paint_edge(axes, _route(places, a, b, bends), look))
+    return np.concatenate(corners)
+
+
+def _paint_node(axes: Axes, graph: CausalGraph, name: str, place: _Ellipse) -> None:
+    from matplotlib.patches import Ellipse
+
+    x, y = place.centre
+    latent, intervened = name in graph.latent, name in graph.intervened
+    fill = "white" if latent else INK["set" if intervened else "fill"]
+    line = {"edgecolor": INK["line"], "linewidth": 1.1, "linestyle": "--" if latent else "-"}
+    for inset in (0.0, 0.045)[: 1 + intervened]:
+        width, height = 2 * (place.axes - inset)
+        axes.add_patch(Ellipse((x, y), width, height, facecolor=fill, zorder=2, **line))
+    axes.text(x, y, _plain(name), ha="center", va="center_baseline", color="black", zorder=3)
+
+
+def _paint_edge(axes: Axes, curve: Points, look: dict[str, Any]) -> Points:
+    """Draw an edge along a quadratic Bézier curve, control points ``(3, 2)``; return points on it."""
+    from matplotlib.patches import FancyArrowPatch
+    from matplotlib.path import Path
+
+    path = Path(curve, [Path.MOVETO, Path.CURVE3, Path.CURVE3])
+    look = {"color": INK["line"], "linewidth": 1.1, "mutation_scale": 13} | look
+    axes.add_patch(FancyArrowPatch(path=path, zorder=1, **look))
+    points = _along(curve)
+    if look["color"] == INK["cut"]:
+        x, y = points[len(points) // 2]
+        box = {"facecolor": "white", "edgecolor": "none", "pad": 0.5}
+        axes.text(x, y, "✂", ha="center", va="center", color=INK["cut"], bbox=box, zorder=1.5)
+    return points
+
+
+def _places(graph: CausalGraph) -> dict[str, _Ellipse]:
+    """Lay the nodes out in columns, each as wide as its widest name."""
+    # What was cut keeps its place, so that pictures before and after `do` compare.
+    directed = nx.DiGraph()
+    directed.add_nodes_from(graph)
+    directed.add_edges_from([*graph.edges, *sorted(graph.cut)])
+    places, left = dict[str, _Ellipse](), 0.0
+    for layer in _layers(directed):
+        widths = [_half_width(name) for name in layer]
+        x = left + max(widths)
+        for i, (name, width) in enumerate(zip(layer, widths, strict=True)):
+            centre = np.array([x, _ROW * ((len(layer) - 1) / 2 - i)])
+            places[name] = _Ellipse(centre, np.array([width, _HALF_HEIGHT]))
+        left = x + max(widths) + _GAP
+    return places
+
+
+def _layers(directed: Any) -> list[list[str]]:
+    """Return the topological generations, ordered so that few edges cross.
+
+    A node without causes stands just before its first effect.
+    """
+    generations = list(nx.topological_generations(directed))
+    rank = {name: i for i, names in enumerate(generations) for name in names}
+    for name in directed:
+        if directed.in_degree(name) == 0 and directed.out_degree(name) > 0:
+            rank[name] = min(rank[effect] for effect in directed.successors(name)) - 1
+    layers = [[name for name in directed if rank[name] == i] for i in range(len(generations))]
+    for _ in range(3):
+        layers = _by_barycentre(layers, directed.predecessors)
+        layers = _by_barycentre(layers, directed.successors)
+    return layers
+
+
+def _by_barycentre(
+    layers: list[list[str]], near: Callable[[str], Iterator[str]]
+) -> list[list[str]]:
+    """Order each layer by the mean height of each node's neighbours."""
+    height = {name: i - (len(layer) - 1) / 2 for layer in layers for i, name in enumerate(layer)}
+
+    def mean(name: str) -> float:
+        heights = [height[other] for other in near(name)]
+        return sum(heights) / len(heights) if heights else height[name]
+
+    return [sorted(layer, key=mean) for layer in layers]
+
+
+def _route(places: dict[str, _Ellipse], a: str, b: str, bends: tuple[float, ...]) -> Points:
+    """Return the first of the curves from a to b, shape ``(3, 2)``, that meets fewest nodes."""
+    others = [place for name, place in places.items() if name not in {a, b}]
+    curves = [_curve(places[a], places[b], bend) for bend in bends]
+    return min(curves, key=lambda curve: sum(place.meets(_along(curve)) for place in others))
+
+
+def _curve(a: _Ellipse, b: _Ellipse, bend: float) -> Points:
+    """Return the control points of a curve between two borders; a positive bend goes up."""
+    across = b.centre - a.centre
+    normal = np.array([-across[1], across[0]]) * (1.0 if across[0] >= 0 else -1.0)
+    control = (a.centre + b.centre) / 2 + bend * normal
+    return np.stack([a.border(control), control, b.border(control)])
+
+
+def _along(curve: Points) -> Points:
+    """Return points on a quadratic Bézier curve, shape ``(41, 2)``."""
+    t = np.linspace(0.0, 1.0, 41)[:, None]
+    return (1 - t) ** 2 * curve[0] + 2 * t * (1 - t) * curve[1] + t**2 * curve[2]
+
+
+def _half_width(name: str) -> float:
+    """Return half the width of the ellipse that holds a name."""
+    from matplotlib.textpath import TextPath
+
+    extent = TextPath((0, 0), _plain(name), size=_FONT_SIZE).get_extents()
+    return max(0.53 * float(extent.width) / 72 + 0.14, 0.3)
+
+
+def _plain(name: str) -> str:
+    """Return a name as matplotlib's text, in which dollars would begin a formula."""
+    return name.replace("$", r"\$")
+
+
+_CORNERS: Final = tuple(np.array([[x, y]]) for x in (-1.0, 1.0) for y in (-1.0, 1.0))

@@ -1,0 +1,376 @@
+"""SCM: a Pyro program with the verbs of the three rungs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from pyrocausal.abduction import Abduction
+from pyrocausal.answering import abduct_units, counterfactual
+from pyrocausal.core import Core, Standing
+from pyrocausal.density import log_density
+from pyrocausal.evidence import as_sequence
+from pyrocausal.graph import CausalGraph
+from pyrocausal.interventions import Edge, Set, Stochastic, read_worlds
+from pyrocausal.naming import describe_evidence, describe_worlds
+from pyrocausal.noise import COUPLINGS, Coupling
+from pyrocausal.plan import Plan, make_plan
+from pyrocausal.results import Counterfactual, Samples
+from pyrocausal.sampling import sample
+from pyrocausal.tracing import Variable
+
+if TYPE_CHECKING:
+    import graphviz
+
+__all__ = ["SCM", "scm"]
+
+Program = Callable[..., Any]
+
+
+class SCM:
+    """A structural causal model: an ordinary Pyro program with the verbs of the three rungs.
+
+    Every ``pyro.sample("X", D(parents))`` is an assignment ``X = f(parents, U_X)``; the exogenous
+    noise ``U_X`` and ``f`` are derived from the distribution. The program describes one unit and
+    is run on a batch of them: a scalar site has the shape ``(units,)``.
+
+    Args:
+        program: A function or module made of Pyro statements.
+        latent: Variables that are never observed.
+        noise: Site to coupling of a discrete site: ``"gumbel-max"``, ``"quantile"``,
+            ``"independent"`` or a function from the distribution to a structural equation.
+        name: A name for messages; the program's own by default.
+
+    Example:
+        >>> def clinic():
+        ...     severity = pyro.sample("severity", dist.Normal(0.0, 1.0))
+        ...     pyro.sample("recovery", dist.Normal(-severity, 0.5))
+        >>> SCM(clinic).graph
+        CausalGraph(severity -> recovery)
+    """
+
+    def __init__(
+        self,
+        program: Program,
+        *,
+        latent: Sequence[str] = (),
+        noise: Mapping[str, Coupling] | None = None,
+        name: str | None = None,
+    ) -> None:
+        if not callable(program):
+            raise TypeError(f"SCM() takes a program, a callable; got {type(program).__name__}.")
+        for site, coupling in (noise or {}).items():
+            if not callable(coupling) and coupling not in COUPLINGS:
+                raise ValueError(
+                    f"noise[{site!r}] is {coupling!r}; expected one of {', '.join(COUPLINGS)} or a "
+                    "function from the distribution to a structural equation."
+                )
+        self.name = name or getattr(program, "__name__", type(program).__name__)
+        self._core = Core(program, as_sequence(latent) or (), dict(noise or {}))
+        self._standing = Standing()
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the program, inside this SCM's parameters and under its interventions."""
+        with self._core.scope.open():
+            return self._core.program(*args, **kwargs)
+
+    def __repr__(self) -> str:
+        parts = [f"SCM {self.name}"]
+        if self._standing.acts:
+            parts.append(f"under {describe_worlds(self._standing.worlds)}")
+        if self._standing.evidence:
+            parts.append(f"given {describe_evidence(self._standing.evidence)}")
+        return " ".join(parts)
+
+    @property
+    def program(self) -> Program:
+        """The Pyro program."""
+        return self._core.program
+
+    @property
+    def latent(self) -> frozenset[str]:
+        """The variables that are never observed."""
+        return frozenset(self._core.latent)
+
+    @property
+    def variables(self) -> Mapping[str, Variable]:
+        """The variables in the order of execution, with what is known of each."""
+        return self._core.anatomy.variables
+
+    @property
+    def graph(self) -> CausalGraph:
+        """The causal graph, read off the program; interventions that set a site cut its edges."""
+        sites = {
+            item[0]
+            for world in self._standing.worlds
+            for item in world
+            if not isinstance(item, Edge) and isinstance(item[1], Set | Stochastic)
+        }
+        return self._core.graph.do(*sites) if sites else self._core.graph
+
+    # Rungs 1 and 2: seeing and doing
+
+    def sample(
+        self,
+        n: int,
+        *,
+        inputs: Mapping[str, Any] | None = None,
+        variables: Sequence[str] | str | None = None,
+        latent: bool = False,
+        seed: int | None = None,
+    ) -> Samples:
+        """Draw ``n`` units, under the interventions and evidence of this SCM.
+
+        Args:
+            n: Number of units.
+            inputs: The program's arguments by name, units first.
+            variables: Return these only.
+            latent: Whether to return latent variables too.
+            seed: One seed is one set of units on all rungs.
+
+        Returns:
+            Values of shape ``(world, unit, ...)``; the world dimension is there for a list.
+
+        Raises:
+            NotVectorized: The program mixes rows.
+            UnknownVariable: A name that is no variable.
+            ValueError: ``n`` is no positive number; the program has a ``pyro.factor``.
+
+        Example:
+            >>> zoo_free = SCM(lambda: pyro.sample("x", dist.Normal(0.0, 1.0)))
+            >>> zoo_free.sample(3, seed=0)["x"].shape
+            torch.Size([3])
+        """
+        return sample(self._core, self._standing, n, inputs, variables, latent, seed)
+
+    def do(self, interventions: Any = None, /, **by_name: Any) -> SCM:
+        """Return this SCM under an intervention; a list gives one world each.
+
+        Args:
+            interventions: A mapping from variable to value or ``pc.shift``, ``pc.policy``, ...;
+                a ``pc.edge``; a tuple of these; or a list of worlds.
+            by_name: Interventions as keywords.
+
+        Raises:
+            UnknownVariable: A name that is no variable.
+            ValueError: The SCM holds evidence, or already has a list of worlds.
+
+        Example:
+            >>> def clinic():
+            ...     treated = pyro.sample("treated", dist.Bernoulli(0.5))
+            ...     pyro.sample("recovery", dist.Normal(2.0 * treated, 0.5))
+            >>> SCM(clinic).do(treated=1.0)
+            SCM clinic under treated=1
+        """
+        worlds, listed = read_worlds(interventions, by_name)
+        if self._standing.evidence:
+            raise ValueError(
+                "condition(...).do(...) is ambiguous. For evidence read before the action (rung 3) "
+                "ask counterfactual(evidence=..., do=...); for evidence read after it (rung 2) "
+                "write do(...).condition(...)."
+            )
+        if self._standing.listed and listed:
+            raise ValueError(
+                "do() got a list of worlds, but this SCM already has one. Combine them into one "
+                "list, or use pc.grid(..., product=True)."
+            )
+        every = tuple((*old, *new) for old in self._standing.worlds for new in worlds)
+        self._core.check_worlds(every)
+        return self._with(replace(self._standing, worlds=every, listed=self._standing.listed or listed))
+
+    def condition(self, evidence: Any = None, /, **by_name: Any) -> SCM:
+        """Return this SCM with evidence that is read after its interventions.
+
+        Args:
+            evidence: Mapping from variable to value.
+            by_name: Evidence as keywords.
+
+        Raises:
+            UnknownVariable: A name that is no variable.
+            ValueError: No evidence.
+
+        Example:
+            >>> SCM(lambda: pyro.sample("x", dist.Normal(0.0, 1.0)), name="coin").condition(x=1.0)
+            SCM coin given x=1
+        """
+        given = {**dict(evidence or {}), **by_name}
+        if not given:
+            raise ValueError("condition() got no evidence. Say what was seen, such as x=1.0.")
+        if self._core.knows_sites:
+            for name in given:
+                self._core.known(name, "condition")
+        return self._with(
+            replace(self._standing, evidence={**self._standing.evidence, **given})
+        )
+
+    def log_prob(self, data: Any, *, inputs: Mapping[str, Any] | None = None) -> Tensor:
+        """Return each unit's log density, ``sum_X log p(x | pa(x))``.
+
+        Under ``do`` it is the density of the mutilated program: a site that was set gives none.
+
+        Args:
+            data: Mapping or DataFrame with all variables, latent ones included, units first.
+            inputs: The program's arguments by name, units first.
+
+        Returns:
+            Shape ``(units,)``.
+
+        Raises:
+            ValueError: A variable or a value is missing.
+        """
+        with self._core.session(grad=torch.is_grad_enabled()):
+            return log_density(self._core, self._standing, data, inputs)
+
+    # Rung 3: imagining
+
+    def plan(self, evidence: Any) -> Plan:
+        """Tell, before any computing, how each site's noise would be had from the evidence.
+
+        Args:
+            evidence: Names of the observed variables, or the evidence itself.
+
+        Example:
+            >>> def chain():
+            ...     x = pyro.sample("x", dist.Normal(0.0, 1.0))
+            ...     pyro.sample("y", dist.Normal(x, 1.0))
+            >>> SCM(chain).plan(["x"])
+            x  exact  observed, Normal inverts
+            y  prior  not observed, and nothing below it was
+        """
+        return make_plan(self._core, evidence)
+
+    def abduct(
+        self,
+        evidence: Any,
+        *,
+        inputs: Mapping[str, Any] | None = None,
+        num_draws: int | None = None,
+        seed: int | None = None,
+    ) -> Abduction:
+        """Infer the exogenous noise of the units that were seen.
+
+        Args:
+            evidence: Mapping or DataFrame of variables, units first; NaN where missing.
+            inputs: The program's arguments by name, units first.
+            num_draws: Number of draws of noise that the evidence does not determine.
+            seed: The seed of those draws.
+
+        Raises:
+            IncompleteEvidence: A variable above an observed one is missing.
+            ValueError: Impossible evidence, wrong shapes.
+        """
+        with self._core.session():
+            seen = self._core.read(evidence, inputs)
+            query = self._core.query(inputs, seen.units, seed)
+            return abduct_units(self._core, self._standing, query, seen, num_draws)
+
+    def counterfactual(
+        self,
+        evidence: Any,
+        do: Any,
+        *,
+        inputs: Mapping[str, Any] | None = None,
+        num_draws: int | None = None,
+        variables: Sequence[str] | str | None = None,
+        abduction: Abduction | None = None,
+        grad: bool = False,
+        seed: int | None = None,
+    ) -> Counterfactual:
+        """Tell what would have been, unit by unit: abduction, action, prediction.
+
+        Args:
+            evidence: Mapping or DataFrame of the units' variables, units first; NaN where missing.
+            do: The intervention, or a list of them (worlds); see ``do``.
+            inputs: The program's arguments by name, units first.
+            num_draws: Number of draws of noise that the evidence does not determine; ``None`` for
+                one draw without a draw dimension.
+            variables: Return these only.
+            abduction: The result of an earlier abduction of the same evidence.
+            grad: Whether gradients flow.
+            seed: The seed of those draws.
+
+        Returns:
+            Values of shape ``(draw, world, unit, ...)``; absent dimensions: no draw without
+            ``num_draws``, no world for a single intervention, no unit for scalar evidence.
+
+        Raises:
+            IncompleteEvidence: A variable above an observed one is missing.
+            NotAbducible: The noise of a site that the intervention reaches can't be had.
+            UnknownVariable: A name that is no variable.
+            ValueError: Impossible evidence, wrong shapes, values that are no numbers.
+
+        Example:
+            >>> def clinic():
+            ...     severity = pyro.sample("severity", dist.Normal(0.0, 1.0))
+            ...     treated = pyro.sample("treated", dist.Bernoulli(logits=1.5 * severity))
+            ...     pyro.sample("recovery", dist.Normal(2.0 * treated - severity, 0.5))
+            >>> answer = SCM(clinic).counterfactual(
+            ...     evidence={"severity": 0.3, "treated": 0.0, "recovery": -0.1},
+            ...     do={"treated": 1.0},
+            ... )
+            >>> round(answer["recovery"].item(), 4)
+            1.9
+        """
+        return counterfactual(
+            self._core,
+            self._standing,
+            evidence,
+            do,
+            inputs,
+            num_draws,
+            variables,
+            abduction,
+            grad,
+            seed,
+        )
+
+    # Belongings
+
+    def to(self, device: torch.device | str) -> SCM:
+        """Move the parameters, and the work, to a device; returns the SCM itself."""
+        self._core.to(torch.device(device))
+        return self
+
+    def render(self, path: str | None = None) -> graphviz.Digraph:
+        """Draw the graph; see ``CausalGraph.render``."""
+        return self.graph.render(path)
+
+    def _with(self, standing: Standing) -> SCM:
+        copy = object.__new__(type(self))
+        copy.__dict__.update(self.__dict__)
+        copy._standing = standing
+        return copy
+
+
+def scm(
+    program: Program | None = None,
+    *,
+    latent: Sequence[str] = (),
+    noise: Mapping[str, Coupling] | None = None,
+    name: str | None = None,
+) -> Any:
+    """Turn a Pyro program into an SCM; a decorator, with or without arguments.
+
+    Args:
+        program: A function or module made of Pyro statements.
+        latent: Variables that are never observed.
+        noise: Site to coupling of a discrete site.
+        name: A name for messages.
+
+    Example:
+        >>> @scm(latent=["u"])
+        ... def confounded():
+        ...     u = pyro.sample("u", dist.Normal(0.0, 1.0))
+        ...     x = pyro.sample("x", dist.Normal(u, 1.0))
+        ...     pyro.sample("y", dist.Normal(x + u, 1.0))
+        >>> confounded.graph.latent_projection()
+        CausalGraph(x -> y; x <-> y)
+    """
+    def decorate(program: Program) -> SCM:
+        return SCM(program, latent=latent, noise=noise, name=name)
+
+    return decorate if program is None else decorate(program)

@@ -1,0 +1,176 @@
+"""Beta: the incomplete beta function in logs, and its inverse."""
+
+from math import pi
+from typing import Any
+
+import torch
+import torch.distributions as torch_dist
+from torch import Tensor
+from torch.nn.functional import logsigmoid
+
+from pyrocausal.noise.equation import register
+from pyrocausal.noise.logistic_scale import LogisticScale, ScalarLaw
+from pyrocausal.noise.tails import excess, log1mexp, stirling_remainder
+
+__all__ = ["BetaEquation", "LogitBeta", "log_cdf"]
+
+_TERMS = 128
+_CACHED = 2**15  # numbers: so many coefficients are computed in one call
+
+
+def log_cdf(a: Tensor, b: Tensor, w: Tensor, terms: int = _TERMS) -> tuple[Tensor, Tensor]:
+    """Return ``log I_x(a, b)`` and ``log I_{1-x}(b, a)`` at ``x = sigmoid(w)``.
+
+    The regularized incomplete beta function by its continued fraction, evaluated backwards
+    from a fixed number of terms. Both tails keep their relative precision; differentiable in
+    all arguments; float64 only.
+
+    Args:
+        a: First parameter, positive, float64.
+        b: Second parameter, positive, float64; broadcasts.
+        w: Points as logits, ``log x - log(1 - x)``, float64; broadcasts.
+        terms: Pairs of terms of the continued fraction. The relative error of both tails is
+            1e-12 for ``min(a, b)`` up to 100 with 32, up to 1e3 with 64, up to 1e4 with 128;
+            with 128 it grows to 4e-7 at 1e5, to 1e-4 at 1e6.
+
+    Returns:
+        ``log F`` and ``log S`` of Beta(a, b) at ``x``.
+
+    Example:
+        >>> one, w = torch.tensor(1.0).double(), torch.tensor(0.0).double()
+        >>> log_cdf(one, 2 * one, w)[0].exp()
+        tensor(0.7500, dtype=torch.float64)
+    """
+    return _tails(a, b, w, terms)[:2]
+
+
+class LogitBeta(ScalarLaw):
+    """The law of ``w = logit X``, ``X ~ Beta(a, b)``; its log density is concave.
+
+    Args:
+        terms: Pairs of terms of the continued fraction, as in ``log_cdf``.
+    """
+
+    def __init__(self, terms: int = _TERMS) -> None:
+        self.terms = terms
+
+    def tails(self, y: Tensor, *theta: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        return _tails(*theta, y, self.terms)
+
+    def score(self, y: Tensor, *theta: Tensor) -> Tensor:
+        a, b = theta
+        return a * torch.sigmoid(-y) - b * torch.sigmoid(y)
+
+    def bracket(
+        self, log_cdf: Tensor, log_sf: Tensor, *theta: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        a, b = theta
+        constant = _log_beta(a, b)
+        low = (log_cdf + a.log() + constant) / a
+        high = -(log_sf + b.log() + constant) / b
+        both = (a >= 1) & (b >= 1)
+        guess = _power_guess(log_cdf, log_sf, a, b)
+        return torch.where(both, _normal_guess(log_cdf, log_sf, a, b), guess), low, high
+
+
+class BetaEquation(LogisticScale):
+    """``x = sigmoid(B_ab(u))``, ``u ~ Logistic(0, 1)``."""
+
+    def forward(self, u: Tensor) -> Tensor:
+        x = torch.sigmoid(_LOGIT_BETA.quantile(u, *self.parameters))
+        return self._interior(x.to(self.dtype))
+
+    def posterior(self, x: Tensor, v: Tensor | None = None) -> Tensor:
+        return _LOGIT_BETA.logit(torch.logit(self._interior(x).double()), *self.parameters)
+
+    def _interior(self, x: Tensor) -> Tensor:
+        # Small parameters put mass between the ends and the nearest floats.
+        limits = torch.finfo(self.dtype)
+        return x.clamp(limits.tiny, 1 - limits.eps / 2)
+
+
+@register(torch_dist.Beta)
+def _beta(d: Any) -> BetaEquation:
+    return BetaEquation(d, d.concentration1, d.concentration0)
+
+
+def _tails(a: Tensor, b: Tensor, w: Tensor, terms: int) -> tuple[Tensor, Tensor, Tensor]:
+    swap = torch.sigmoid(w) >= (a + 1) / (a + b + 2)
+    a, b, w = torch.where(swap, b, a), torch.where(swap, a, b), torch.where(swap, -w, w)
+    log_density = _log_density(a, b, w)  # the same for both ways round
+    tail = log_density - a.log() + _continued_fraction(a, b, torch.sigmoid(w), terms).log()
+    other = log1mexp(tail)
+    return torch.where(swap, other, tail), torch.where(swap, tail, other), log_density
+
+
+def _log_density(a: Tensor, b: Tensor, w: Tensor) -> Tensor:
+    # log(x^a (1-x)^b / B(a, b)), where x^a (1-x)^b nearly cancels B for large a and b.
+    lx, ly, n = logsigmoid(w), logsigmoid(-w), a + b
+    bulk = (
+        0.5 * torch.log(a * b / (2 * pi * n))
+        - a * excess(n.log() + lx - a.log())
+        - b * excess(n.log() + ly - b.log())
+        - stirling_remainder(a)
+        - stirling_remainder(b)
+        + stirling_remainder(n)
+    )
+    return torch.where(torch.minimum(a, b) > 1, bulk, a * lx + b * ly - _log_beta(a, b))
+
+
+def _log_beta(a: Tensor, b: Tensor) -> Tensor:
+    # lgamma(large) - lgamma(n) by Stirling, whose leading terms cancel by hand.
+    small, large, n = torch.minimum(a, b), torch.maximum(a, b), a + b
+    ratio = (large - 0.5) * torch.log1p(small / large) + small * n.log() - small
+    remainder = stirling_remainder(large) - stirling_remainder(n)
+    return torch.lgamma(small) - ratio + remainder
+
+
+def _normal_guess(log_cdf: Tensor, log_sf: Tensor, a: Tensor, b: Tensor) -> Tensor:
+    # Cochran's approximation to Fisher's z, whose double is the logit up to log(a/b).
+    smaller = torch.minimum(log_cdf, log_sf).exp().clamp(min=1e-300)
+    z = torch.special.ndtri(smaller) * torch.where(log_cdf < log_sf, 1.0, -1.0)
+    p, q = 1 / (2 * a - 1).clamp(min=1.0), 1 / (2 * b - 1).clamp(min=1.0)
+    lift, h = (z.square() - 3) / 6, 2 / (p + q)
+    g = -z * torch.sqrt(h + lift) / h - (q - p) * (lift + 5 / 6 - 2 / (3 * h))
+    return (a / b).log() - 2 * g
+
+
+def _power_guess(log_cdf: Tensor, log_sf: Tensor, a: Tensor, b: Tensor) -> Tensor:
+    # x^a below and (1-x)^b above, joined where the two pieces hold their shares of the mass.
+    n = a + b
+    left, right = a * (a / n).log() - a.log(), b * (b / n).log() - b.log()
+    whole = torch.logaddexp(left, right)
+    log_x = (a.log() + whole + log_cdf) / a
+    log_y = (b.log() + whole + log_sf) / b
+    below = log_x - log1mexp(log_x.clamp(max=-1e-300))
+    above = log1mexp(log_y.clamp(max=-1e-300)) - log_y
+    return torch.where(log_cdf < left - whole, below, above)
+
+
+def _continued_fraction(a: Tensor, b: Tensor, x: Tensor, terms: int) -> Tensor:
+    a, b, x = torch.broadcast_tensors(a, b, x)
+    one = torch.ones_like(x)
+    even, odd = _coefficients(a, b, x, terms + 1)
+    # What follows the last term is taken as periodic, t = 1 + even / (1 + odd / t): this
+    # saves a third of the terms, and fails gently where there are too few.
+    s = 1 + even - odd
+    value = 0.5 * (s + torch.sqrt((s.square() + 4 * odd).clamp(min=1e-30)))
+    block = min(32, max(1, _CACHED // max(1, x.numel())))
+    for last in range(terms, 0, -block):
+        m = torch.arange(last, max(last - block, 0), -1, device=x.device)
+        even, odd = _coefficients(a, b, x, m.reshape(-1, *[1] * x.dim()))
+        for e, o in zip(even, odd, strict=True):
+            value = torch.addcdiv(one, e, torch.addcdiv(one, o, value))
+    return (1 - (a + b) * x / (a + 1) / value).reciprocal()
+
+
+def _coefficients(
+    a: Tensor, b: Tensor, x: Tensor, m: Tensor | int
+) -> tuple[Tensor, Tensor]:
+    step = a + 2 * m
+    scaled = x / step
+    even = m * (b - m) * scaled / (step - 1)
+    return even, -(a + m) * (a + b + m) * scaled / (step + 1)
+
+
+_LOGIT_BETA = LogitBeta()

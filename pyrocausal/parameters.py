@@ -1,0 +1,163 @@
+"""The parameters an SCM owns: its scope of Pyro's parameter store, and its modules."""
+
+import inspect
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from types import ModuleType
+from typing import Any
+
+import pyro
+import torch
+from pyro.nn.module import PyroModule
+from torch import Tensor, nn
+
+__all__ = ["ParameterScope", "evaluating", "modules_of"]
+
+_PARTS = "$$$"  # what Pyro puts between the name of a module and that of its parameter
+
+
+def modules_of(program: Callable[..., Any]) -> dict[str, nn.Module]:
+    """Find the modules a program can reach: itself, its closure, globals it names, attributes.
+
+    Args:
+        program: A function, method, partial or module.
+
+    Returns:
+        Name to module, outermost modules only.
+
+    Example:
+        >>> net = torch.nn.Linear(1, 1)
+        >>> modules_of(lambda x: net(x))
+        {'net': Linear(in_features=1, out_features=1, bias=True)}
+    """
+    found: dict[str, nn.Module] = {}
+    _search(program, "program", found, set(), 0)
+    inside = {id(m) for module in found.values() for m in list(module.modules())[1:]}
+    return {name: module for name, module in found.items() if id(module) not in inside}
+
+
+def _search(
+    thing: Any, name: str, found: dict[str, nn.Module], seen: set[int], depth: int
+) -> None:
+    if id(thing) in seen or depth > 4 or isinstance(thing, ModuleType | type | str | Tensor):
+        return
+    seen.add(id(thing))
+    if isinstance(thing, nn.Module):
+        found[name] = thing
+        return
+    if isinstance(thing, dict | list | tuple):
+        parts = thing.items() if isinstance(thing, dict) else enumerate(thing)
+        for key, part in parts:
+            _search(part, f"{name}[{key!r}]", found, seen, depth + 1)
+    elif isinstance(thing, partial):
+        for part in (thing.func, thing.args, thing.keywords):
+            _search(part, name, found, seen, depth + 1)
+    elif inspect.ismethod(thing):
+        _search(thing.__func__, name, found, seen, depth + 1)
+        _search(thing.__self__, name, found, seen, depth + 1)
+    elif inspect.isfunction(thing) and not thing.__module__.startswith(("torch.", "pyro.")):
+        reached = inspect.getclosurevars(thing)
+        for key, part in {**reached.globals, **reached.nonlocals}.items():
+            _search(part, key, found, seen, depth + 1)
+        _search(getattr(thing, "__wrapped__", None), name, found, seen, depth + 1)
+    elif hasattr(thing, "__dict__") and not callable(getattr(thing, "log_prob", None)):
+        for key, part in vars(thing).items():
+            if isinstance(part, nn.Module | dict | list | tuple) or inspect.isfunction(part):
+                _search(part, key, found, seen, depth + 1)
+
+
+@contextmanager
+def evaluating(modules: Sequence[nn.Module]) -> Iterator[None]:
+    """Put modules into evaluation mode, and every submodule back into the mode it had."""
+    training = [m for module in modules for m in module.modules() if m.training]
+    for module in training:
+        module.training = False
+    try:
+        yield
+    finally:
+        for module in training:
+            module.training = True
+
+
+class ParameterScope:
+    """An SCM's own scope of Pyro's parameter store.
+
+    Two programs may both call a parameter ``"w"``: inside the scope each sees its own.
+    """
+
+    def __init__(self, program: Callable[..., Any]) -> None:
+        self.modules = modules_of(program)
+        self._state: Any = None
+        self._entered = False
+
+    @contextmanager
+    def open(self) -> Iterator[None]:
+        """Work on this SCM's parameters; re-entrant."""
+        if self._entered:
+            yield
+            return
+        store = pyro.get_param_store()
+        if self._state is None:
+            self._state = self._adopted(store.get_state())
+        self._entered = True
+        try:
+            with store.scope(self._state):
+                yield
+        finally:
+            self._entered = False
+
+    def keep_only(self, names: Sequence[str]) -> None:
+        """Forget what was adopted from the global store and is not the program's."""
+        store = pyro.get_param_store()
+        for name in [name for name in store.keys() if name not in names]:
+            del store[name]
+
+    def named(self) -> dict[str, Tensor]:
+        """Return all parameters, unconstrained: those of the store and those of the modules."""
+        with self.open():
+            state = pyro.get_param_store().get_state()
+        tensors = dict(state["params"])
+        known = {id(tensor) for tensor in tensors.values()}
+        for name, module in self.modules.items():
+            for key, tensor in module.named_parameters():
+                if id(tensor) not in known:
+                    tensors[f"{name}.{key}"] = tensor
+        return tensors
+
+    def buffers(self) -> dict[str, Tensor]:
+        """Return the modules' buffers."""
+        return {
+            f"{name}.{key}": buffer
+            for name, module in self.modules.items()
+            for key, buffer in module.named_buffers()
+        }
+
+    def device(self) -> torch.device | None:
+        """Return where the parameters live, if there are any."""
+        tensors = [*self.named().values(), *self.buffers().values()]
+        return tensors[0].device if tensors else None
+
+    def to(self, device: torch.device) -> None:
+        """Move everything to a device, in place."""
+        for module in self.modules.values():
+            module.to(device)
+        for tensor in self.named().values():
+            tensor.data = tensor.data.to(device)
+
+    def _adopted(self, state: Any) -> Any:
+        # A module brings its own parameters: taking another module's of the same name from the
+        # global store would make two SCMs share or starve each other.
+        own = {id(p) for module in self.modules.values() for p in module.parameters()}
+        prefixes = tuple(
+            f"{module._pyro_name}."
+            for module in self.modules.values()
+            if isinstance(module, PyroModule) and module._pyro_name
+        )
+        params = {
+            name: tensor
+            for name, tensor in state["params"].items()
+            if id(tensor) in own or not (_PARTS in name or (prefixes and name.startswith(prefixes)))
+        }
+        constraints = {name: c for name, c in state["constraints"].items() if name in params}
+        return {"params": params, "constraints": constraints}

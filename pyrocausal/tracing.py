@@ -1,0 +1,351 @@
+"""What a program is made of: its variables, and its graph, read off by running it."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from pyrocausal.graph import CausalGraph
+from pyrocausal.rows import Program, RowMessenger, Site, run_on_rows
+
+__all__ = ["Anatomy", "Pinned", "Variable", "dissect", "distributions_of", "find_graph", "parts_of", "quiet_seed", "sample_values"]
+
+
+@dataclass(frozen=True)
+class Variable:
+    """One named statement of a program.
+
+    Attributes:
+        name: Its name.
+        deterministic: Whether it is a function of its parents.
+        shared: Whether it lies outside the units plate (one value for all units).
+        inner: Sizes of the plates inside a unit.
+        event_shape: Shape of one value.
+        dtype: Type of its values.
+        discrete: Whether its values are categories or counts.
+    """
+
+    name: str
+    deterministic: bool
+    shared: bool
+    inner: tuple[int, ...]
+    event_shape: tuple[int, ...]
+    dtype: torch.dtype
+    discrete: bool
+
+    @property
+    def unit_shape(self) -> tuple[int, ...]:
+        """The shape of one unit's value."""
+        return self.inner + self.event_shape
+
+
+@dataclass(frozen=True)
+class Anatomy:
+    """What one probing run tells of a program.
+
+    Attributes:
+        variables: Name to variable, in the order of execution.
+        factors: Names of ``pyro.factor`` statements.
+        opens_units: Whether the program opens the units plate itself.
+        parameters: Names of its ``pyro.param`` statements.
+    """
+
+    variables: Mapping[str, Variable]
+    factors: tuple[str, ...]
+    opens_units: bool
+    parameters: tuple[str, ...]
+
+    @property
+    def shared(self) -> tuple[str, ...]:
+        """Names of the variables that all units share."""
+        return tuple(v.name for v in self.variables.values() if v.shared)
+
+    def prime_rows(self, above: int) -> int:
+        """Return a number of rows above ``above`` that is no size in the program."""
+        sizes = {size for v in self.variables.values() for size in v.unit_shape}
+        primes = (7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47, 53, 59, 61, 67, 71, 73)
+        return next(p for p in primes if p > above and p not in sizes)
+
+
+class _Probe(RowMessenger):
+    """Draws every site by its own ``sample`` and notes what the sites are."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.variables: dict[str, Variable] = {}
+        self.factors: list[str] = []
+        self.parameters: list[str] = []
+
+    def _pyro_post_param(self, msg: Any) -> None:
+        self.parameters.append(msg["name"])
+
+    def factor(self, name: str) -> None:
+        self.factors.append(name)
+
+    def visit(self, site: Site) -> Tensor:
+        value = site.fn.sample() if site.value is None else site.value
+        self.variables[site.name] = Variable(
+            name=site.name,
+            deterministic=site.deterministic,
+            shared=site.shared,
+            inner=site.inner,
+            event_shape=tuple(value.shape[value.dim() - site.event_dim :]),
+            dtype=value.dtype,
+            discrete=not site.deterministic and bool(site.fn.support.is_discrete),
+        )
+        return value
+
+
+class Pinned(RowMessenger):
+    """Gives every site a fixed value, and notes what the program would have used there.
+
+    Attributes:
+        found: Name to distribution, or to the computed value of a deterministic site.
+    """
+
+    def __init__(self, pinned: Mapping[str, Tensor]) -> None:
+        super().__init__()
+        self.pinned = pinned
+        self.found: dict[str, Any] = {}
+
+    def visit(self, site: Site) -> Tensor:
+        self.found[site.name] = site.fn if site.value is None else site.value
+        return self.pinned[site.name]
+
+
+def dissect(program: Program, inputs: Callable[[int], Mapping[str, Any]]) -> Anatomy:
+    """Probe a program: its variables, and whether it opens the units plate.
+
+    Args:
+        program: The program.
+        inputs: Returns the program's arguments for a number of rows.
+
+    Raises:
+        ValueError: The program has other sites on other runs.
+    """
+    first, opens = _probe(program, inputs, 7, 0)
+    second, _ = _probe(program, inputs, 11, 1, opens)
+    differing = set(first.variables) ^ set(second.variables)
+    if differing:
+        raise ValueError(
+            f"The program has other sites on other runs: {', '.join(sorted(differing))}. An SCM's "
+            "variables are fixed: let their values, not their presence, depend on chance."
+        )
+    return Anatomy(first.variables, tuple(first.factors), opens, tuple(second.parameters))
+
+
+def _probe(
+    program: Program,
+    inputs: Callable[[int], Mapping[str, Any]],
+    rows: int,
+    seed: int,
+    opens: bool | None = None,
+) -> tuple[_Probe, bool]:
+    if opens is None:
+        opens = _opens_units(program, inputs(rows), rows)
+    probe = _Probe()
+    with quiet_seed(seed):
+        run_on_rows(program, probe, rows, inputs(rows), opens_units=opens)
+    return probe, opens
+
+
+class _Opened(Exception):
+    """The program has opened the units plate itself."""
+
+
+def _opens_units(program: Program, inputs: Mapping[str, Any], rows: int) -> bool:
+    # pc.units() raises inside this run, so that nothing after it can fail for another reason.
+    class Watch(_Probe):
+        def visit(self, site: Site) -> Tensor:
+            if not site.shared:
+                raise _Opened
+            return super().visit(site)
+
+    with quiet_seed(0):
+        try:
+            run_on_rows(program, Watch(), rows, inputs, opens_units=True)
+        except _Opened:
+            return True
+        except Exception:
+            # Without a units plate a program written for a batch may fail in any way; the next
+            # run, inside the plate, shows whether the fault is the program's own.
+            return False
+    return False
+
+
+def sample_values(
+    program: Program, anatomy: Anatomy, inputs: Mapping[str, Any], rows: int
+) -> dict[str, Tensor]:
+    """Draw every site once on some rows, in program shape, without moving any generator."""
+    probe = _Probe()
+    with quiet_seed(2):
+        run_on_rows(program, probe, rows, inputs, opens_units=anatomy.opens_units)
+    return probe.values
+
+
+def distributions_of(
+    program: Program, anatomy: Anatomy, inputs: Callable[[int], Mapping[str, Any]]
+) -> dict[str, Any]:
+    """Return each sample site's distribution on a few rows drawn from the prior."""
+    rows = anatomy.prime_rows(above=6)
+    given = inputs(rows)
+    pinned = Pinned(sample_values(program, anatomy, given, rows))
+    run_on_rows(program, pinned, rows, given, opens_units=anatomy.opens_units)
+    return {name: fn for name, fn in pinned.found.items() if not isinstance(fn, Tensor)}
+
+
+def find_graph(
+    program: Program,
+    anatomy: Anatomy,
+    inputs: Callable[[int], Mapping[str, Any]],
+    latent: tuple[str, ...] = (),
+) -> CausalGraph:
+    """Read the graph off a program by pinning.
+
+    With every site fixed, one site at a time takes other values; the sites whose distribution
+    moves are its children. Values are drawn from the prior and, for real-valued sites, far
+    beyond it, so that an effect in a remote region is seen too.
+
+    Args:
+        program: The program.
+        anatomy: What ``dissect`` found.
+        inputs: Returns the program's arguments for a number of rows.
+        latent: Variables to mark as latent.
+    """
+    rows = anatomy.prime_rows(above=28)
+    given = dict(inputs(rows))
+    drawn = sample_values(program, anatomy, given, rows)
+    with quiet_seed(2):
+
+        def found(values: Mapping[str, Tensor], arguments: Mapping[str, Any]) -> dict[str, Any]:
+            pinned = Pinned(values)
+            torch.manual_seed(3)
+            run_on_rows(program, pinned, rows, arguments, opens_units=anatomy.opens_units)
+            return pinned.found
+
+        base = found(drawn, given)
+        edges = []
+        names = list(anatomy.variables)
+        for position, name in enumerate(names):
+            value, variable = drawn[name], anatomy.variables[name]
+            others = [_other_values(value, variable), _beyond(value, variable, base[name])]
+            children: set[str] = set()
+            for other in others:
+                try:
+                    moved = found({**drawn, name: other}, given)
+                except (RuntimeError, ValueError, IndexError):
+                    # Far from the prior a program may break down (a matrix that is no covariance,
+                    # an index past the end); the values drawn from the prior still show edges.
+                    if other is others[0]:
+                        raise
+                    continue
+                children |= {
+                    child
+                    for child in names[position + 1 :]
+                    if _differs(base[child], moved[child], drawn[child])
+                }
+            edges += [(name, child) for child in names if child in children]
+        for name, value in given.items():
+            if isinstance(value, Tensor):
+                moved = found(drawn, {**given, name: _shuffled(value)})
+                edges += [
+                    (name, child)
+                    for child in names
+                    if _differs(base[child], moved[child], drawn[child])
+                ]
+    roots = [name for name, value in given.items() if isinstance(value, Tensor)]
+    return CausalGraph(edges, latent=latent, nodes=[*roots, *names])
+
+
+def _beyond(value: Tensor, variable: Variable, fn: Any) -> Tensor:
+    """Return values far from those drawn, where the site could still be."""
+    if getattr(fn, "has_enumerate_support", False):
+        support = fn.enumerate_support(expand=False)
+        # One random member of the support for each batch element; its event stays whole.
+        choice = torch.randint(len(support), value.shape[: value.dim() - len(variable.event_shape)])
+        members = support.reshape(len(support), *variable.event_shape)
+        return members[choice.to(members.device)]
+    if not value.is_floating_point():
+        return value.logical_not() if value.dtype == torch.bool else value + 1
+    if variable.discrete:
+        return value + torch.randint_like(value, 1, 5)
+    if bool(((value >= 0) & (value <= 1)).all()):
+        return torch.rand_like(value)
+    wide = (value.abs().amax() + 1) * 10.0 ** torch.randint_like(value, 0, 3)
+    spread = torch.randn_like(value) * wide
+    return spread.abs() if bool((value >= 0).all()) else spread
+
+
+def _other_values(value: Tensor, variable: Variable) -> Tensor:
+    if variable.shared:
+        return value + 1 if value.is_floating_point() else value.roll(1)
+    return value.roll(1, value.dim() - 1 - len(variable.event_shape))
+
+
+def _shuffled(value: Tensor) -> Tensor:
+    other = value.roll(1, 0)
+    return other + torch.randn_like(other) if value.is_floating_point() else other
+
+
+def _differs(before: Any, after: Any, value: Tensor) -> bool:
+    if isinstance(before, Tensor):
+        return not torch.equal(before, after)
+    if type(before) is not type(after):
+        return True
+    first, second = dict(parts_of(before)), dict(parts_of(after))
+    shared = first.keys() & second.keys()
+    if any(not _same(first[key], second[key]) for key in shared):
+        return True
+    return not _same(before.log_prob(value), after.log_prob(value))
+
+
+def _same(first: Tensor, second: Tensor) -> bool:
+    if first.shape != second.shape:
+        return False
+    return bool(((first == second) | (first.isnan() & second.isnan())).all())
+
+
+def parts_of(thing: Any, path: str = "", depth: int = 0) -> Iterator[tuple[str, Tensor]]:
+    """Yield the tensors inside a distribution, with their paths; modules are parent-free."""
+    if isinstance(thing, Tensor):
+        yield path, thing.detach()
+        return
+    if depth > 8 or isinstance(thing, nn.Module | torch.Generator | type):
+        return
+    for key, part in _members(thing):
+        yield from parts_of(part, f"{path}.{key}", depth + 1)
+
+
+def _members(thing: Any) -> Iterator[tuple[str, Any]]:
+    if isinstance(thing, Mapping):
+        yield from ((str(key), part) for key, part in thing.items())
+    elif isinstance(thing, tuple | list):
+        yield from ((str(key), part) for key, part in enumerate(thing))
+    elif isinstance(thing, partial):
+        yield from (("args", thing.args), ("keywords", thing.keywords))
+    elif callable(thing) and getattr(thing, "__closure__", None):
+        yield from ((str(i), cell.cell_contents) for i, cell in enumerate(thing.__closure__))
+    elif isinstance(
+        thing, torch.distributions.Distribution | torch.distributions.transforms.Transform
+    ):
+        yield from thing.__dict__.items()
+
+
+class quiet_seed:  # noqa: N801 - a context manager, named like one
+    """Seed torch's generators inside, and leave them as they were outside."""
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+
+    def __enter__(self) -> None:
+        self._fork = torch.random.fork_rng()
+        self._fork.__enter__()
+        torch.manual_seed(self.seed)
+
+    def __exit__(self, *args: Any) -> None:
+        self._fork.__exit__(*args)
+
+
