@@ -48,6 +48,7 @@ def abduct(
     draws: int = 1,
     world: World = (),
     shared: dict[str, Tensor] | None = None,
+    densities: bool = False,
 ) -> Abduction:
     """Infer the noise of every site from complete evidence, in one pass through the program.
 
@@ -60,6 +61,7 @@ def abduct(
         draws: Number of draws.
         world: Interventions that were in force when the evidence was seen.
         shared: Values of the sites that all units share.
+        densities: Whether to note the densities that the first-use check compares.
 
     Raises:
         ValueError: Evidence that is impossible.
@@ -67,7 +69,7 @@ def abduct(
     """
     noise = Noise(query.seed, evidence.units, draws, query.device)
     layout = Layout(evidence.units, 1, draws)
-    run = _AbductionRun(query, layout, noise, evidence, world, shared)
+    run = _AbductionRun(query, layout, noise, evidence, world, shared, densities)
     run.run()
     factual = {
         name: layout.from_rows(value, run.event_dims[name])
@@ -142,9 +144,10 @@ class _AbductionRun(StructuralRun):
         evidence: Evidence,
         world: World,
         shared: dict[str, Tensor] | None,
+        with_densities: bool,
     ) -> None:
         super().__init__(query, layout, noise, (world,), shared)
-        self.evidence = evidence
+        self.evidence, self.with_densities = evidence, with_densities
         self.routes: dict[str, str] = {}
         self.densities: dict[str, Tensor] = {}
         self.shared_names: set[str] = set()
@@ -158,7 +161,7 @@ class _AbductionRun(StructuralRun):
             site.deterministic or site.name in self.actions
         ):
             self._check_equal(site, value)
-        if not site.deterministic:
+        if self.with_densities and not site.deterministic:
             density = site.fn.log_prob(value)
             self.densities[site.name] = self.layout.from_rows(density).detach()
         return value

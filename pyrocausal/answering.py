@@ -42,7 +42,8 @@ def counterfactual(
         core.check_worlds(worlds)
         query = core.query(inputs, seen.units, seed)
         if abduction is None:
-            abduction = abduct_units(core, standing, query, seen, num_draws)
+            first = _key(worlds) not in core.moved
+            abduction = abduct_units(core, standing, query, seen, num_draws, densities=first)
         prediction = _predict(core, query, abduction, worlds)
     kept = {"draw": num_draws is not None, "world": listed, "unit": not seen.scalar}
     routes = {
@@ -65,7 +66,13 @@ def counterfactual(
 
 
 def abduct_units(
-    core: Core, standing: Standing, query: Query, seen: Evidence, num_draws: int | None
+    core: Core,
+    standing: Standing,
+    query: Query,
+    seen: Evidence,
+    num_draws: int | None,
+    *,
+    densities: bool = True,
 ) -> Abduction:
     """Infer the noise of the units that were seen; see ``SCM.abduct``."""
     if standing.listed:
@@ -81,7 +88,8 @@ def abduct_units(
         )
     world = standing.worlds[0]
     check_complete(core.graph.do(*targets(world)), seen, variables, core.latent)
-    return abduct(query, seen, draws=_number_of(num_draws), world=world)
+    draws = _number_of(num_draws)
+    return abduct(query, seen, draws=draws, world=world, densities=densities)
 
 
 def assumptions(routes: Mapping[str, str] | None = None) -> tuple[str, ...]:
@@ -100,10 +108,15 @@ def assumptions(routes: Mapping[str, str] | None = None) -> tuple[str, ...]:
 def _predict(
     core: Core, query: Query, abduction: Abduction, worlds: Sequence[World]
 ) -> Prediction:
-    key = tuple(sorted({name for world in worlds for name in targets(world)}))
+    key = _key(worlds)
     first = key not in core.moved
     moved = core.moved.setdefault(key, set())
     return predict(query, abduction, worlds, core.graph, unchecked=not first, moved=moved)
+
+
+def _key(worlds: Sequence[World]) -> tuple[str, ...]:
+    """What is intervened on; the first-use check is made once for each."""
+    return tuple(sorted({name for world in worlds for name in targets(world)}))
 
 
 def _squeeze(values: Mapping[str, Tensor], kept: Mapping[str, bool]) -> dict[str, Tensor]:

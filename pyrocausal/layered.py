@@ -68,7 +68,7 @@ def picture(graph: CausalGraph, file_format: str = "svg") -> bytes:
 
     content = io.BytesIO()
     # Text stays text, and the same graph gives the same file.
-    style = {"svg.fonttype": "none", "svg.hashsalt": "pyrocausal", "font.size": _FONT_SIZE}
+    style: Any = {"svg.fonttype": "none", "svg.hashsalt": "pyrocausal", "font.size": _FONT_SIZE}
     with rc_context(style), warnings.catch_warnings():
         # The viewer of an SVG has its own fonts: a glyph that matplotlib lacks does no harm.
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
@@ -112,7 +112,11 @@ def _paint_node(axes: Axes, graph: CausalGraph, name: str, place: _Ellipse) -> N
     x, y = place.centre
     latent, intervened = name in graph.latent, name in graph.intervened
     fill = "white" if latent else INK["set" if intervened else "fill"]
-    line = {"edgecolor": INK["line"], "linewidth": 1.1, "linestyle": "--" if latent else "-"}
+    line: dict[str, Any] = {
+        "edgecolor": INK["line"],
+        "linewidth": 1.1,
+        "linestyle": "--" if latent else "-",
+    }
     for inset in (0.0, 0.045)[: 1 + intervened]:
         width, height = 2 * (place.axes - inset)
         axes.add_patch(Ellipse((x, y), width, height, facecolor=fill, zorder=2, **line))
@@ -120,12 +124,12 @@ def _paint_node(axes: Axes, graph: CausalGraph, name: str, place: _Ellipse) -> N
 
 
 def _paint_edge(axes: Axes, curve: Points, look: dict[str, Any]) -> Points:
-    """Draw an edge along a quadratic Bézier curve, control points ``(3, 2)``; return points on it."""
+    """Draw an edge along a quadratic Bézier curve, shape ``(3, 2)``; return points on it."""
     from matplotlib.patches import FancyArrowPatch
     from matplotlib.path import Path
 
     path = Path(curve, [Path.MOVETO, Path.CURVE3, Path.CURVE3])
-    look = {"color": INK["line"], "linewidth": 1.1, "mutation_scale": 13} | look
+    look = {"color": INK["line"], "linewidth": 1.1, "mutation_scale": 13, **look}
     axes.add_patch(FancyArrowPatch(path=path, zorder=1, **look))
     points = _along(curve)
     if look["color"] == INK["cut"]:
@@ -200,7 +204,8 @@ def _curve(a: _Ellipse, b: _Ellipse, bend: float) -> Points:
 def _along(curve: Points) -> Points:
     """Return points on a quadratic Bézier curve, shape ``(41, 2)``."""
     t = np.linspace(0.0, 1.0, 41)[:, None]
-    return (1 - t) ** 2 * curve[0] + 2 * t * (1 - t) * curve[1] + t**2 * curve[2]
+    weights = np.hstack([(1 - t) ** 2, 2 * t * (1 - t), t**2])
+    return weights @ curve
 
 
 def _half_width(name: str) -> float:

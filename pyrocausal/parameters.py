@@ -4,6 +4,7 @@ import inspect
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
+from itertools import chain
 from types import ModuleType
 from typing import Any
 
@@ -135,8 +136,11 @@ class ParameterScope:
 
     def device(self) -> torch.device | None:
         """Return where the parameters live, if there are any."""
-        tensors = [*self.named().values(), *self.buffers().values()]
-        return tensors[0].device if tensors else None
+        for module in self.modules.values():
+            for tensor in chain(module.parameters(), module.buffers()):
+                return tensor.device
+        state = self._state or {"params": {}}
+        return next((tensor.device for tensor in state["params"].values()), None)
 
     def to(self, device: torch.device) -> None:
         """Move everything to a device, in place."""

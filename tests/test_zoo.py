@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pyrocausal import zoo
+from pyrocausal.model import SCM
 from pyrocausal.zoo.registry import add, parse_edges
 
 SHAPES = {
@@ -123,8 +124,6 @@ def test_the_registry_is_read_only_and_refuses_a_second_model_of_one_name() -> N
 
 
 def test_a_builder_returns_a_fresh_scm_with_the_models_latents() -> None:
-    from pyrocausal.model import SCM
-
     first, second = zoo.bow(), zoo.bow()
     assert isinstance(first, SCM)
     assert first is not second

@@ -129,8 +129,7 @@ class ParentEncoder(nn.Module):
         if not values:
             return self.loc  # empty, of this module's dtype and device
         blocks = [self._features(i, x) for i, x in enumerate(values)]
-        batches = (block.shape[:-1] for block in blocks)
-        batch = torch.broadcast_shapes(*batches)  # type: ignore[no-untyped-call]
+        batch = torch.broadcast_shapes(*(block.shape[:-1] for block in blocks))
         features = torch.cat([block.expand(*batch, -1) for block in blocks], -1)
         return (features - self.loc) / self.scale
 

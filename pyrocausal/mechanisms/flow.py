@@ -1,13 +1,13 @@
 """A conditional neural spline flow: a free monotone map from normal noise to the variable."""
 
 from collections.abc import Callable, Sequence
+from copy import copy
 from typing import Any, final
 
 import pyro.distributions as dist
 import torch
 from torch import Tensor, nn
 from torch.distributions import constraints
-from torch.func import functional_call
 
 from pyrocausal.mechanisms.base import Distribution, Mechanism, Numbers, register_units
 from pyrocausal.mechanisms.encoder import ParentEncoder, Parents
@@ -77,7 +77,7 @@ class Flow(Mechanism):
         # Slopes stay within [0.01, 100]: in float32 the round trip of steeper ones loses digits.
         spline = zuko.flows.NSF(transforms=splines, bins=bins, slope=1e-2, **common).transform
         # From the variable to the noise, the direction in which a density needs one pass.
-        self.to_noise = _Evaluated(zuko.lazy.LazyComposedTransform(affine, spline))
+        self.to_noise = zuko.lazy.LazyComposedTransform(affine, spline)
         register_units(self, loc, scale)
 
     def forward(self, *parents: Tensor) -> Distribution:
@@ -86,15 +86,11 @@ class Flow(Mechanism):
         event = () if self.size is None else (self.size,)
         noise = dist.Normal(features.new_zeros(()), features.new_ones(()))
         noise = noise.expand(features.shape[:-1] + event).to_event(len(event))
-        context = features if self.encoder.width else None
-        # An autoregressive transform runs its networks when it is used. They shall be those of
-        # this call, also where the parameters were swapped in for its duration alone.
-        state = self.to_noise.state_dict(keep_vars=True)
-
-        def evaluate(method: str, x: Tensor) -> Any:
-            return functional_call(self.to_noise, state, (method, x, context))
-
-        transform = FlowTransform(evaluate, self.loc, self.scale, event_dim=len(event))
+        # The transform of a vector runs its networks when it is used, which may be after the
+        # call that swapped parameters in (functional_call, vmap) has put the old ones back.
+        lazy = self.to_noise if self.size is None else _bound(self.to_noise)
+        to_noise = lazy(features if self.encoder.width else None)
+        transform = FlowTransform(to_noise, self.loc, self.scale, event_dim=len(event))
         return dist.TransformedDistribution(noise, [transform])
 
 
@@ -103,7 +99,7 @@ class FlowTransform(torch.distributions.Transform):
     """``x = loc + scale * g^{-1}(u)``, for a transform ``g`` of vectors from value to noise.
 
     Args:
-        evaluate: Takes the name of a method of ``g`` and vectors to the method's result.
+        to_noise: The transform ``g``, whose events are vectors.
         loc: Location of the standardized units.
         scale: Scale of the standardized units.
         event_dim: 1 for vectors; 0 for scalars, which ``g`` sees as vectors of length 1.
@@ -112,23 +108,21 @@ class FlowTransform(torch.distributions.Transform):
     bijective = True
     sign = 1
 
-    def __init__(
-        self, evaluate: Callable[[str, Tensor], Any], loc: Tensor, scale: Tensor, event_dim: int
-    ) -> None:
+    def __init__(self, to_noise: Any, loc: Tensor, scale: Tensor, event_dim: int) -> None:
         super().__init__()
-        self.evaluate, self.loc, self.scale = evaluate, loc, scale
+        self.to_noise, self.loc, self.scale = to_noise, loc, scale
         self.domain = self.codomain = constraints.real_vector if event_dim else constraints.real
 
     def _call(self, u: Tensor) -> Tensor:
-        z = self.evaluate("inv", self._as_vector(u))
-        return self.loc + self.scale * self._as_event(z)
+        z = self._as_event(self.to_noise.inv(self._as_vector(u)))
+        return self.loc + self.scale * z
 
     def _inverse(self, x: Tensor) -> Tensor:
-        return self._as_event(self.evaluate("__call__", self._standardized(x)))
+        return self._as_event(self.to_noise(self._standardized(x)))
 
     def log_abs_det_jacobian(self, x: Tensor, y: Tensor) -> Tensor:
         """Return ``log |dy/dx|`` of the map from noise ``x`` to value ``y``, a number for each."""
-        log_det: Tensor = self.evaluate("call_and_ladj", self._standardized(y))[1]
+        log_det: Tensor = self.to_noise.call_and_ladj(self._standardized(y))[1]
         return self.scale.log().expand(self._as_vector(y).shape[-1:]).sum() - log_det
 
     def _standardized(self, x: Tensor) -> Tensor:
@@ -141,16 +135,12 @@ class FlowTransform(torch.distributions.Transform):
         return x if self.domain.event_dim else x.squeeze(-1)
 
 
-@final
-class _Evaluated(nn.Module):
-    """A lazy transform with the evaluation of its result as the forward pass."""
-
-    def __init__(self, transform: nn.Module) -> None:
-        super().__init__()
-        self.transform = transform
-
-    def forward(self, method: str, x: Tensor, context: Tensor | None) -> Any:
-        return getattr(self.transform(context), method)(x)
+def _bound(module: nn.Module) -> nn.Module:
+    """Return a twin of ``module`` that keeps the tensors which the module has now."""
+    twin = copy(module)
+    twin._parameters, twin._buffers = dict(module._parameters), dict(module._buffers)
+    twin._modules = {name: child and _bound(child) for name, child in module._modules.items()}
+    return twin
 
 
 def _import_zuko() -> Any:

@@ -11,7 +11,7 @@ from torch.nn.functional import logsigmoid, softplus
 
 from pyrocausal.errors import NotAbducible
 from pyrocausal.noise import beta, gamma
-from pyrocausal.noise.discrete import binary_logit, float_dtype
+from pyrocausal.noise.discrete import binary_logit, float_dtype, in_support, is_captured
 from pyrocausal.noise.equation import register
 from pyrocausal.noise.ordered import OrderedEquation
 from pyrocausal.noise.tails import from_log_pair
@@ -19,6 +19,7 @@ from pyrocausal.noise.tails import from_log_pair
 __all__ = ["BinomialEquation", "CountEquation", "NegativeBinomialEquation", "PoissonEquation"]
 
 _CAPTURED_STEPS = 54  # halvings that bring any bracket of exact float64 integers to one
+_CAPTURED_TERMS = 128
 # Terms of the incomplete beta function that keep 12 digits up to this smaller parameter.
 _BETA_TERMS = {1e2: 32, 1e3: 64, 1e4: 128, 1e5: 256, 1e6: 512}
 
@@ -104,16 +105,21 @@ def _search(
         below = edge(probe, *theta) < u
         return torch.where(below, probe, low), torch.where(below, high, probe)
 
-    if torch.compiler.is_compiling():  # no shape may depend on the data
+    if is_captured():
         for _ in range(_CAPTURED_STEPS):
-            low, high = tighten(torch.floor((low + high) / 2), low, high, u, *theta)
+            low, high = tighten(_middle(low, high), low, high, u, *theta)
         return high
     low, high = tighten(guess, low, high, u, *theta)
-    probe = torch.where(low == guess, guess + 1, guess - 1)
-    while len(rows := (high - low > 1).nonzero().squeeze(-1)):
+    probe, middle = torch.where(low == guess, guess + 1, guess - 1), _middle(low, high)
+    # Where float64 has no integer in between, the middle is one of the ends.
+    while len(rows := ((low < middle) & (middle < high)).nonzero().squeeze(-1)):
         low[rows], high[rows] = tighten(*(t[rows] for t in (probe, low, high, u, *theta)))
-        probe = torch.floor((low + high) / 2)
+        probe = middle = _middle(low, high)
     return high
+
+
+def _middle(low: Tensor, high: Tensor) -> Tensor:
+    return torch.floor((low + high) / 2)
 
 
 class PoissonEquation(CountEquation):
@@ -134,7 +140,7 @@ class PoissonEquation(CountEquation):
 
     def possible(self, x: Tensor) -> Tensor:
         (rate,) = self.parameters
-        return ((rate > 0) | (x == 0)) & self.distribution.support.check(x)
+        return in_support(self.distribution, x) & ((rate > 0) | (x == 0))
 
 
 class BinomialEquation(CountEquation):
@@ -162,7 +168,7 @@ class BinomialEquation(CountEquation):
     def possible(self, x: Tensor) -> Tensor:
         n, log_p, log_q = self.parameters
         positive = (~log_p.isinf() | (x == 0)) & (~log_q.isinf() | (x == n))
-        return positive & self.distribution.support.check(x)
+        return in_support(self.distribution, x) & positive
 
 
 class NegativeBinomialEquation(CountEquation):
@@ -186,10 +192,12 @@ class NegativeBinomialEquation(CountEquation):
     def possible(self, x: Tensor) -> Tensor:
         r, log_p, _ = self.parameters
         positive = (r > 0) & ~log_p.isinf()
-        return (positive | (x == 0)) & self.distribution.support.check(x)
+        return in_support(self.distribution, x) & (positive | (x == 0))
 
 
 def _beta_terms(smaller: Tensor, distribution: Any) -> int:
+    if is_captured():
+        return _CAPTURED_TERMS
     largest = float(smaller.max()) if smaller.numel() else 0.0
     for limit, terms in _BETA_TERMS.items():
         if largest <= limit:

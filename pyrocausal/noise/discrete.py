@@ -6,11 +6,14 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.fx.experimental.proxy_tensor import get_proxy_mode
 
 __all__ = [
     "binary_logit",
     "class_log_probs",
     "float_dtype",
+    "in_support",
+    "is_captured",
     "needed",
     "pick",
     "refuse_impossible",
@@ -52,6 +55,17 @@ def float_dtype(distribution: Any) -> torch.dtype:
     return next(iter(_given(distribution, "probs", "logits").values())).dtype
 
 
+def in_support(distribution: Any, x: Tensor) -> Tensor:
+    """Say which values lie in the support, of the batch's shape, whatever their probability."""
+    inside: Tensor = distribution.support.check(x)
+    return inside
+
+
+def is_captured() -> bool:
+    """Say whether a graph is being captured: then nothing may depend on the values of tensors."""
+    return torch.compiler.is_compiling() or get_proxy_mode() is not None
+
+
 def pick(table: Tensor, index: Tensor) -> Tensor:
     """Return ``table[..., index]`` element by element.
 
@@ -75,13 +89,13 @@ def needed(v: Tensor | None) -> Tensor:
 
 
 def refuse_impossible(possible: Tensor, distribution: Any) -> None:
-    """Raise ``ValueError`` unless every element is possible.
+    """Raise ``ValueError`` unless every element is possible; no check in a captured graph.
 
     Args:
         possible: Booleans of any shape.
         distribution: The distribution, for the message.
     """
-    if not bool(possible.all()):
+    if not is_captured() and not bool(possible.all()):
         index, name = (~possible).nonzero()[0].tolist(), type(distribution).__name__
         raise ValueError(
             f"Got a value that no noise of {name} gives, at index {index} of the batch: its "

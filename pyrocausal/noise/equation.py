@@ -8,6 +8,7 @@ from typing import Any, ClassVar, TypeVar
 import pyro.distributions as dist
 import torch
 from torch import Tensor
+from torch.distributions import constraints
 
 from pyrocausal.errors import NotAbducible
 from pyrocausal.noise.streams import Stream
@@ -87,8 +88,14 @@ class StructuralEquation(ABC):
 
     def possible(self, x: Tensor) -> Tensor:
         """Say, for each element of the batch, whether ``x`` has positive density or probability."""
-        return self.distribution.support.check(x)
+        support = self.distribution.support
+        if support in _EVERYTHING:
+            return x.new_ones((), dtype=torch.bool)
+        return support.check(x)
 
+
+# Supports that hold every finite number; evidence was found finite when it was read.
+_EVERYTHING = (constraints.real, constraints.real_vector)
 
 Rule = Callable[[Distribution], StructuralEquation]
 Coupling = str | Rule

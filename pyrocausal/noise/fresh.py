@@ -11,11 +11,13 @@ from pyrocausal.noise.discrete import needed, refuse_impossible
 from pyrocausal.noise.equation import StructuralEquation, register, structural_equation
 from pyrocausal.noise.joint import JointNoise
 from pyrocausal.noise.ordered import OrderedEquation
-from pyrocausal.noise.streams import _GOLDEN, Stream, _mix_, _shift_right
+from pyrocausal.noise.streams import GOLDEN, Stream, mix, shift_right
 
 __all__ = ["FreshEquation"]
 
 _RTOL = 1e-5  # parameters this close are one, computed twice
+_GOLDEN = -7046029254386353131  # 0x9E3779B97F4A7C15, the golden ratio's bits
+_ROUNDS = ((30, -4658895280553007687), (27, -7723592293110705685))  # SplitMix64's
 _DROPPED_BITS = 12  # of a parameter's mantissa, so that its rounding rarely shows
 
 
@@ -60,7 +62,7 @@ class FreshEquation(StructuralEquation):
 
     def forward(self, u: Tensor) -> Tensor:
         key, seen, place = u[..., 0], u[..., 1], u[..., 2:]
-        here = torch.isclose(self.theta, place, rtol=_RTOL).all(-1)
+        here = torch.isclose(self.theta, place, rtol=_RTOL).all(-1) & ~seen.isnan()
         fresh = self.quantile.rank(self.quantile.from_uniform(self._field(key)))
         return self.quantile.value(torch.where(here, seen, fresh))
 
@@ -83,9 +85,9 @@ class FreshEquation(StructuralEquation):
         integer = torch.int32 if self.quantile.dtype == torch.float32 else torch.int64
         theta = self.theta.to(self.quantile.dtype) + 0.0  # makes -0.0 to 0.0
         bits = theta.view(integer).long().add(1 << (_DROPPED_BITS - 1)) >> _DROPPED_BITS
-        column = torch.arange(bits.shape[-1], device=bits.device) * _GOLDEN
-        place = _mix_(_mix_(bits + column).sum(-1))
-        return _shift_right(_mix_(place ^ key.view(torch.int64)), 12).add(0.5) * 2.0**-52
+        column = torch.arange(bits.shape[-1], device=bits.device) * GOLDEN
+        place = mix(mix(bits + column).sum(-1))
+        return shift_right(mix(place ^ key.view(torch.int64)), 12).add(0.5) * 2.0**-52
 
 
 @register(torch_dist.Bernoulli, torch_dist.Categorical, coupling="independent")

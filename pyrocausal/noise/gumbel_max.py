@@ -11,6 +11,7 @@ from torch.nn.functional import one_hot
 from pyrocausal.noise.discrete import (
     class_log_probs,
     float_dtype,
+    in_support,
     needed,
     pick,
     refuse_impossible,
@@ -78,7 +79,7 @@ class GumbelMaxEquation(StructuralEquation):
     def possible(self, x: Tensor) -> Tensor:
         index = self._index(x).clamp(0, self.log_probs.shape[-1] - 1)
         positive = pick(self.log_probs, index) > -torch.inf
-        return positive & self.distribution.support.check(x)
+        return in_support(self.distribution, x) & positive
 
     def _index(self, x: Tensor) -> Tensor:
         return x.long()

@@ -83,15 +83,19 @@ class MixtureEquation(StructuralEquation):
         return x.unsqueeze(-1 - len(self.distribution.event_shape))
 
     def _draw_class(self, fits: Tensor, shown: Tensor, v: Tensor) -> Tensor:
-        log_joint = self.choice.log_probs + self.component.distribution.log_prob(shown)
-        weights = torch.where(fits, log_joint, -torch.inf).softmax(-1).cumsum(-1)
-        return (weights < v.unsqueeze(-1) * weights[..., -1:]).sum(-1)
+        log_likelihood: Tensor = self.component.distribution.log_prob(shown)
+        log_joint = torch.where(fits, self.choice.log_probs + log_likelihood, -torch.inf)
+        weights = log_joint.softmax(-1).cumsum(-1)
+        passed: Tensor = weights < v.unsqueeze(-1) * weights[..., -1:]
+        return passed.sum(-1)
 
     def _log_density(self, u: Tensor) -> Tensor:
         g, rest = self._split(u)
         shared = unpack(self.component, rest.unsqueeze(-2))
         # The law of the noise is the same for all components: the first one speaks for them.
-        return self.choice.noise.log_prob(g) + self.component.noise.log_prob(shared)[..., 0]
+        choice: Tensor = self.choice.noise.log_prob(g)
+        component: Tensor = self.component.noise.log_prob(shared)[..., 0]
+        return choice + component
 
     def _split(self, flat: Tensor) -> tuple[Tensor, Tensor]:
         return flat[..., : self.classes], flat[..., self.classes :]

@@ -13,6 +13,7 @@ from pyrocausal.noise.discrete import (
     binary_logit,
     class_log_probs,
     float_dtype,
+    in_support,
     needed,
     pick,
     refuse_impossible,
@@ -87,7 +88,7 @@ class OrderedEquation(StructuralEquation):
 
     def possible(self, x: Tensor) -> Tensor:
         rank = self.rank_of(x)
-        return (self.edge(rank) > self.edge(rank - 1)) & self.distribution.support.check(x)
+        return in_support(self.distribution, x) & (self.edge(rank) > self.edge(rank - 1))
 
 
 def draw_between(lower: Tensor, upper: Tensor, v: Tensor) -> Tensor:
@@ -174,7 +175,7 @@ class CategoricalQuantileEquation(TableEquation):
     def possible(self, x: Tensor) -> Tensor:
         index = self.rank_of(x).long().clamp(0, self.log_probs.shape[-1] - 1)
         positive = pick(self.log_probs, index) > -torch.inf
-        return positive & self.distribution.support.check(x)
+        return in_support(self.distribution, x) & positive
 
 
 class OneHotQuantileEquation(CategoricalQuantileEquation):

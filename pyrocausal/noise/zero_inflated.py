@@ -81,13 +81,14 @@ class ZeroInflatedEquation(StructuralEquation):
         # A continuous base reaches 0 with probability 0, whatever its density there.
         if not self.base.distribution.support.is_discrete:
             return torch.full_like(self.gate_logit, -torch.inf)
-        log_prob = self.base.distribution.log_prob(shown)
+        log_prob: Tensor = self.base.distribution.log_prob(shown)
         return torch.where(fits, log_prob, -torch.inf)
 
     def _log_density(self, u: Tensor) -> Tensor:
         zero = self.gate_logit.new_zeros(())
-        gate = dist.Logistic(zero, zero + 1).log_prob(u[..., 0])
-        return gate + self.base.noise.log_prob(unpack(self.base, u[..., 1:]))
+        gate: Tensor = dist.Logistic(zero, zero + 1).log_prob(u[..., 0])
+        base: Tensor = self.base.noise.log_prob(unpack(self.base, u[..., 1:]))
+        return gate + base
 
 
 @register(dist.ZeroInflatedDistribution, dist.ZeroInflatedPoisson)

@@ -3,16 +3,14 @@
 import random
 from collections.abc import Mapping, Sequence
 from math import sqrt
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import pyro
 import pyro.distributions as dist
 from torch import Tensor
 
+from pyrocausal.model import SCM
 from pyrocausal.zoo.registry import Model, Truth, add
-
-if TYPE_CHECKING:
-    from pyrocausal.model import SCM
 
 __all__ = ["linear_chain", "linear_chain_model", "random_linear", "random_linear_model"]
 
@@ -26,21 +24,31 @@ class Equation(NamedTuple):
     """The mean where all parents are 0."""
 
 
-def linear_chain(num_sites: int) -> "SCM":
+def linear_chain(num_sites: int) -> SCM:
     """Return the SCM of `linear_chain_model`.
 
     Args:
         num_sites: Number of variables.
+
+    Example:
+        >>> from pyrocausal import zoo
+        >>> zoo.linear_chain(3)
+        SCM linear_chain
     """
     return linear_chain_model(num_sites).scm()
 
 
-def random_linear(num_sites: int, seed: int) -> "SCM":
+def random_linear(num_sites: int, seed: int) -> SCM:
     """Return the SCM of `random_linear_model`.
 
     Args:
         num_sites: Number of variables.
         seed: Seed of graph and coefficients.
+
+    Example:
+        >>> from pyrocausal import zoo
+        >>> zoo.random_linear(4, seed=0).graph.nodes
+        NodeView(('x0', 'x1', 'x2', 'x3'))
     """
     return random_linear_model(num_sites, seed).scm()
 

@@ -5,13 +5,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise, product
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor
 
-if TYPE_CHECKING:
-    from pyrocausal.model import SCM
+from pyrocausal.model import SCM
 
 __all__ = ["MODELS", "Intervention", "Model", "Truth", "Value", "add", "models", "register"]
 
@@ -111,10 +110,8 @@ class Model:
         """The names of all variables, latent and deterministic ones included."""
         return sorted({name for edge in self.edges for name in edge})
 
-    def scm(self) -> "SCM":
+    def scm(self) -> SCM:
         """Return a fresh structural causal model of the program."""
-        from pyrocausal.model import SCM
-
         return SCM(self.program, latent=self.latent, name=self.name)
 
 
@@ -152,7 +149,7 @@ def add(model: Model) -> None:
 
 def register(
     edges: str, truths: Sequence[Truth], latent: Sequence[str] = ()
-) -> Callable[[Program], Callable[[], "SCM"]]:
+) -> Callable[[Program], Callable[[], SCM]]:
     """Enter a program into the registry; its name then stands for a builder of fresh SCMs.
 
     Args:
@@ -164,13 +161,13 @@ def register(
         A decorator that takes the program and returns the builder.
     """
 
-    def decorate(program: Program) -> Callable[[], "SCM"]:
+    def decorate(program: Program) -> Callable[[], SCM]:
         name = program.__name__
         model = Model(name, program, parse_edges(edges), tuple(latent), tuple(truths))
         add(model)
 
         @functools.wraps(program)
-        def build() -> "SCM":
+        def build() -> SCM:
             return model.scm()
 
         return build
