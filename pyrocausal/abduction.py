@@ -1,6 +1,6 @@
 """Abduction: what the evidence says about each unit's exogenous noise, site by site."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -8,7 +8,6 @@ from torch import Tensor
 
 from pyrocausal.errors import IncompleteEvidence, NotAbducible
 from pyrocausal.evidence import Evidence, names_of_units
-from pyrocausal.graph import CausalGraph
 from pyrocausal.interventions import Policy, Set, World
 from pyrocausal.noise import StructuralEquation
 from pyrocausal.rows import Layout, Site
@@ -80,7 +79,7 @@ def abduct(
 
 
 def check_complete(
-    graph: CausalGraph,
+    ancestors: Callable[[str], Iterable[str]],
     evidence: Evidence,
     variables: Mapping[str, Variable],
     latent: Sequence[str],
@@ -98,7 +97,7 @@ def check_complete(
                 f"evidence has {name!r}, which is latent: it is never observed. Declare the SCM "
                 "without it in latent= if you do observe it."
             )
-        for ancestor in graph.ancestors(name):
+        for ancestor in ancestors(name):
             if ancestor not in variables or variables[ancestor].deterministic:
                 continue
             missing = _missing_above(evidence, name, ancestor)
@@ -198,7 +197,7 @@ class _AbductionRun(StructuralRun):
             self._check_possible(site, equation, x, None)
             self._keep(site, equation, self._posterior(site, equation, x))
             return x
-        prior = self.noise_rows(site, equation)
+        prior = self.layout.to_rows(self.noise.of(name, equation, site.inner), inner)
         x = torch.where(_over(observed, x), x, equation.forward(prior))
         self._check_possible(site, equation, x, observed)
         posterior = self._posterior(site, equation, x)
@@ -228,6 +227,8 @@ class _AbductionRun(StructuralRun):
     def _check_possible(
         self, site: Site, equation: StructuralEquation, x: Tensor, observed: Tensor | None
     ) -> None:
+        if equation.everywhere:
+            return
         possible = equation.possible(x)
         if observed is not None:
             possible = possible | ~observed

@@ -87,7 +87,8 @@ def abduct_units(
             "with a guide for it first."
         )
     world = standing.worlds[0]
-    check_complete(core.graph.do(*targets(world)), seen, variables, core.latent)
+    ancestors = core.graph.do(*targets(world)).ancestors if world else core.ancestors
+    check_complete(ancestors, seen, variables, core.latent)
     draws = _number_of(num_draws)
     return abduct(query, seen, draws=draws, world=world, densities=densities)
 
@@ -111,7 +112,9 @@ def _predict(
     key = _key(worlds)
     first = key not in core.moved
     moved = core.moved.setdefault(key, set())
-    return predict(query, abduction, worlds, core.graph, unchecked=not first, moved=moved)
+    return predict(
+        query, abduction, worlds, core.descendants, unchecked=not first, moved=moved
+    )
 
 
 def _key(worlds: Sequence[World]) -> tuple[str, ...]:

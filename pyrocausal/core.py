@@ -63,6 +63,7 @@ class Core:
         self._anatomy: Anatomy | None = None
         self._graph: CausalGraph | None = None
         self._checked = False
+        self._found: dict[tuple[str, str], frozenset[str]] = {}
         self.moved.clear()
 
     def place(self) -> torch.device:
@@ -137,6 +138,21 @@ class Core:
                     self.program, self.anatomy, self.example_inputs, self.latent
                 )
         return self._graph
+
+    def ancestors(self, name: str) -> frozenset[str]:
+        """Return what lies above a variable."""
+        return self._relatives("ancestors", name)
+
+    def descendants(self, name: str) -> frozenset[str]:
+        """Return what lies below a variable."""
+        return self._relatives("descendants", name)
+
+    def _relatives(self, kind: str, name: str) -> frozenset[str]:
+        # A search of the graph costs more than a site of a query.
+        key = kind, name
+        if key not in self._found:
+            self._found[key] = frozenset(getattr(self.graph, kind)(name))
+        return self._found[key]
 
     def check(self) -> None:
         """Run the row check, once."""

@@ -1,6 +1,6 @@
 """Action and prediction: the worlds that share the units' abducted noise."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -8,7 +8,6 @@ from torch import Tensor
 
 from pyrocausal.abduction import Abduction
 from pyrocausal.errors import NotAbducible
-from pyrocausal.graph import CausalGraph
 from pyrocausal.interventions import World, targets
 from pyrocausal.rows import Layout, Site
 from pyrocausal.structural import Query, StructuralRun
@@ -35,7 +34,7 @@ def predict(
     query: Query,
     abduction: Abduction,
     worlds: Sequence[World],
-    graph: CausalGraph,
+    descendants: Callable[[str], Iterable[str]],
     *,
     shared: dict[str, Tensor] | None = None,
     unchecked: bool = False,
@@ -49,7 +48,7 @@ def predict(
         query: The program and its arguments.
         abduction: The units' noise and factual values.
         worlds: The interventions of each world, on top of those of the abduction.
-        graph: The program's graph: it says what an intervention reaches.
+        descendants: What an intervention on a site reaches, by the program's graph.
         shared: Values of the sites that all units share.
         unchecked: Whether to skip the check that what the graph calls unmoved has not moved.
         moved: Sites that are known to move although the graph has no edge to them; grows.
@@ -58,7 +57,7 @@ def predict(
     layout = Layout(abduction.evidence.units, len(worlds), abduction.draws)
     moved = set() if moved is None else moved
     while True:
-        reached = [_reached(graph, world, moved) for world in worlds]
+        reached = [_reached(descendants, world, moved) for world in worlds]
         run = _PredictionRun(query, layout, abduction, worlds, reached, shared, unchecked)
         # Prediction
         try:
@@ -74,11 +73,13 @@ def predict(
     return Prediction(values, natural, frozenset(run.redrawn))
 
 
-def _reached(graph: CausalGraph, world: World, moved: Iterable[str]) -> frozenset[str]:
+def _reached(
+    descendants: Callable[[str], Iterable[str]], world: World, moved: Iterable[str]
+) -> frozenset[str]:
     """Return what a world's interventions reach; a target counts only below another one."""
-    below: list[Iterable[str]] = [graph.descendants(name) for name in targets(world)]
+    below: list[Iterable[str]] = [descendants(name) for name in targets(world)]
     if world:
-        below += [moved, *(graph.descendants(name) for name in moved)]
+        below += [moved, *(descendants(name) for name in moved)]
     return frozenset().union(*below)
 
 

@@ -75,7 +75,7 @@ class _DensityRun(RowMessenger):
         density = fn.log_prob(value)
         if site.mask is not None:
             density = torch.where(torch.as_tensor(site.mask), density, torch.zeros_like(density))
-        self.terms.append(self.layout.from_rows(density)[0, 0].flatten(1).sum(1))
+        self.terms.append(self.layout.from_rows(density).reshape(self.layout.units, -1).sum(1))
         return value
 
     def _replaced(self, site: Site, action: Any, value: Tensor) -> Any:

@@ -98,12 +98,14 @@ def _node_ids(graph: CausalGraph) -> dict[str, str]:
 
 
 def _by_matplotlib(graph: CausalGraph, file_format: str) -> bytes:
+    """Return the file that matplotlib draws, or say what to install."""
+    from pyrocausal.layered import picture
+
     try:
-        from pyrocausal.layered import picture
+        return picture(graph, file_format)
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError(
             "Drawing needs Graphviz's program `dot` (https://graphviz.org/download) or matplotlib "
             "(pip install 'pyrocausal[plot]'); neither is there. render() without a path gives "
             "the picture's source."
         ) from error
-    return picture(graph, file_format)

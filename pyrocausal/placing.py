@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pyrocausal.evidence import as_tensor, cast
+from pyrocausal.evidence import all_finite, as_tensor, cast
 from pyrocausal.rows import Layout
 
 __all__ = ["check_finite", "check_support", "place", "spread"]
@@ -26,7 +26,7 @@ def place(value: Any, part: Tensor, event_dim: int, layout: Layout | None, name:
         ValueError: The value does not broadcast, or is not finite, or its cast changes it.
     """
     tensor = as_tensor(value, f"do({name!r})").to(part.device)
-    if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
+    if tensor.is_floating_point() and not all_finite(tensor):
         raise ValueError(f"do({name!r}) got NaN or infinite values; a variable is set to numbers.")
     tensor = cast(tensor, part.dtype, f"do({name!r})")
     if layout is None:
@@ -61,7 +61,7 @@ def spread(fn: Any, shape: tuple[int, ...], event_dim: int, name: str) -> Any:
 
 def check_finite(value: Tensor, name: str) -> None:
     """Raise where an intervention has made a value that is no number."""
-    if value.is_floating_point() and not bool(value.isfinite().all()):
+    if value.is_floating_point() and not all_finite(value):
         raise ValueError(
             f"do({name!r}) made NaN or infinite values. Check the function for the values it meets."
         )

@@ -156,7 +156,8 @@ class StructuralRun(RowMessenger):
             equation = self.query.equation(site)
         except NotAbducible as error:
             return self.without_equation(site, error)
-        return equation.forward(self.noise_rows(site, equation))
+        noise = self.noise.of(site.name, equation, site.inner)
+        return equation.forward_rows(noise, self.layout.shape, len(site.inner))
 
     def without_equation(self, site: Site, error: NotAbducible) -> Tensor:
         """Draw a site that has no structural equation, where one world is asked for."""
@@ -164,10 +165,6 @@ class StructuralRun(RowMessenger):
             raise error
         with quiet_seed(Stream(self.query.seed, site.name, 1).key(0)):
             return site.fn.sample()  # type: ignore[no-any-return]
-
-    def noise_rows(self, site: Site, equation: StructuralEquation) -> Tensor:
-        """Return the site's noise in program shape, the same for all worlds of a unit."""
-        return self.layout.to_rows(self.noise.of(site.name, equation, site.inner), len(site.inner))
 
     def _visit_shared(self, site: Site) -> Tensor:
         name = site.name
@@ -221,7 +218,7 @@ class StructuralRun(RowMessenger):
             stream = f"{site.name}.do"
             self.redrawn.add(site.name)
         noise = self.noise.of(stream, equation, site.inner)
-        return equation.forward(one.to_rows(noise, len(site.inner))).to(part.dtype)
+        return equation.forward_rows(noise, one.shape, len(site.inner)).to(part.dtype)
 
     def _same_noise(self, site: Site, equation: StructuralEquation) -> bool:
         if site.value is not None:

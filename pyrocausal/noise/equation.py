@@ -77,6 +77,25 @@ class StructuralEquation(ABC):
     def forward(self, u: Tensor) -> Tensor:
         """Return ``x = f(u)``, of the distribution's dtype."""
 
+    def forward_rows(self, u: Tensor, shape: tuple[int, int, int], inner: int) -> Tensor:
+        """Return ``x = f(u)`` on the rows of several worlds, which share their units' noise.
+
+        Args:
+            u: Noise, shape ``(draws, 1, units, *inner, *noise_shape)``.
+            shape: ``(draws, worlds, units)``; the rows are its product.
+            inner: Number of inner plates; they lie left of the rows in ``x``.
+        """
+        rows = u.expand(*shape, *u.shape[3:]).reshape(-1, *u.shape[3:])
+        return self.forward(rows.movedim(0, inner) if inner else rows)
+
+    @property
+    def everywhere(self) -> bool:
+        """Whether every finite value is possible; evidence is finite when it is read."""
+        support = self.distribution.support
+        while isinstance(support, constraints.independent):
+            support = support.base_constraint
+        return support in (constraints.real, constraints.real_vector)
+
     @abstractmethod
     def posterior(self, x: Tensor, v: Tensor | None = None) -> Tensor:
         """Draw ``u`` given ``x``.
@@ -88,14 +107,8 @@ class StructuralEquation(ABC):
 
     def possible(self, x: Tensor) -> Tensor:
         """Say, for each element of the batch, whether ``x`` has positive density or probability."""
-        support = self.distribution.support
-        if support in _EVERYTHING:
-            return x.new_ones((), dtype=torch.bool)
-        return support.check(x)
+        return self.distribution.support.check(x)
 
-
-# Supports that hold every finite number; evidence was found finite when it was read.
-_EVERYTHING = (constraints.real, constraints.real_vector)
 
 Rule = Callable[[Distribution], StructuralEquation]
 Coupling = str | Rule

@@ -42,6 +42,16 @@ class LocationScale(StructuralEquation):
     def forward(self, u: Tensor) -> Tensor:
         return torch.addcmul(self.loc, self.scale, u)
 
+    def forward_rows(self, u: Tensor, shape: tuple[int, int, int], inner: int) -> Tensor:
+        if u.dim() > 3:
+            return super().forward_rows(u, shape, inner)
+        # One number a unit: the worlds' rows are met by broadcasting, without copies of the noise,
+        # and a scale that is one number for all is multiplied in before.
+        scale = self.scale
+        constant = all(stride == 0 for stride in scale.stride())
+        scaled = u * (scale[(0,) * scale.dim()] if constant else scale.reshape(shape))
+        return (self.loc.reshape(shape) + scaled).flatten()
+
     def posterior(self, x: Tensor, v: Tensor | None = None) -> Tensor:
         return (x - self.loc) / self.scale
 

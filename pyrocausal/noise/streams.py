@@ -88,9 +88,7 @@ class Stream:
         signed = bits.view(torch.int32).to(torch.float32).view(-1, 2, 128)
         radius = signed[:, 0].abs().add_(0.5).mul_(2.0**-31).log_().mul_(-2.0).sqrt_()
         angle = signed[:, 1] * (pi * 2.0**-31)
-        normals = torch.empty_like(signed)
-        torch.mul(radius, angle.cos(), out=normals[:, 0])
-        torch.mul(radius, angle.sin_(), out=normals[:, 1])
+        normals = torch.cat((angle.cos().mul_(radius), angle.sin_().mul_(radius)), 1)
         return normals.view(-1)[start - first * 256 : stop - first * 256]
 
     def _shaped(self, values: list[Tensor], shape: tuple[int, ...]) -> Tensor:
