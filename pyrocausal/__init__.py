@@ -9,7 +9,7 @@ from pyrocausal.errors import (
     UnknownVariable,
 )
 from pyrocausal.graph import CausalGraph
-from pyrocausal.handlers import condition, do, exogenous, units
+from pyrocausal.handlers import condition, do, exogenous, units, worlds
 from pyrocausal.interventions import edge, edit, grid, mechanism, policy, shift
 from pyrocausal.model import SCM, scm
 
@@ -22,6 +22,7 @@ __all__ = [
     "do",  # interventions
     "exogenous",  # exposes the noise U_X of each site
     "units",  # opens the plate over units, where some sites are shared
+    "worlds",  # several worlds of the same units, on the same noise
     # the intervention algebra
     "edge",  # one edge only
     "edit",  # X := f(X)

@@ -18,7 +18,7 @@ from pyrocausal.graph import CausalGraph
 from pyrocausal.rows import UNITS
 from pyrocausal.tracing import Variable
 
-__all__ = ["Observed", "Units", "UnitsPlate", "missing_causes", "read_units"]
+__all__ = ["Observed", "Units", "UnitsPlate", "incomplete", "missing_causes", "read_units"]
 
 
 @dataclass(frozen=True)
@@ -53,6 +53,14 @@ class Units:
         }
         return Units(len(index), values, missing, inputs, self.variables)
 
+    def to(self, device: torch.device) -> Units:
+        """Return the units on a device."""
+        moved = [
+            {k: v.to(device) if isinstance(v, Tensor) else v for k, v in part.items()}
+            for part in (self.values, self.missing, self.inputs)
+        ]
+        return Units(self.number, *moved, self.variables)
+
     def batch(self) -> dict[str, Any]:
         """Return what a guide sees: inputs and data by name, NaN where a value is missing."""
         return {**self.inputs, **{name: self._shown(name) for name in self.values}}
@@ -75,7 +83,7 @@ def read_units(
     values, missing = {}, {}
     for name, value in seen.values.items():
         variable = variables[name]
-        if variable.deterministic:
+        if variable.deterministic or (variable.shared and name in seen.observed):
             continue
         inner = 0 if variable.shared else len(variable.inner)
         values[name] = value.detach().movedim(0, inner).contiguous() if inner else value.detach()
@@ -98,6 +106,8 @@ def missing_causes(
     """
     found = {}
     for name, observed in seen.observed.items():
+        if variables[name].shared or variables[name].deterministic:
+            continue
         for below in sorted(graph.descendants(name)):
             if below not in seen.values or variables[below].deterministic:
                 continue
@@ -124,7 +134,6 @@ class UnitsPlate(pyro.plate):  # type: ignore[misc]
         # Pyro's own constructor is a sample statement; here the rows are known.
         IndepMessenger.__init__(self, UNITS, size, dim=-1)
         self.opened = False
-        self.at(torch.arange(min(size, 1)), 1.0)
 
     def at(self, rows: Tensor, scale: float) -> None:
         """Take other rows, the density of each of which counts ``scale`` times."""

@@ -139,7 +139,7 @@ class Site:
             batch[frame.dim] = frame.size
         shape = torch.broadcast_shapes(value.shape[: value.dim() - event_dim], tuple(batch))
         event = value.shape[value.dim() - event_dim :]
-        value = value.expand(*shape, *event)
+        value = value.expand((*shape, *event))
         inner = tuple(shape) if shared else tuple(shape[:-1])
         return cls(msg["name"], msg["fn"], value, mask, shared, event_dim, inner)
 

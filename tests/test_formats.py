@@ -79,7 +79,7 @@ def test_dot_reads_chains_groups_comments_ports_and_attributes() -> None:
         h -> f [dir=back]
         a -> e [dir=both style=dashed][color=blue]
         subgraph cluster_0 { label="hidden"; node [style="dashed,filled"]; U; V -> a }
-        W [observed="no"]; a
+        W [observed="no"]; subgraph { a }
     }
     """
     edges = [("a", "b"), ("b", "c d"), ("b", "e"), ("f", "a"), ("f", "b"), ("g", "a")]
@@ -95,6 +95,11 @@ def test_dot_reads_chains_groups_comments_ports_and_attributes() -> None:
 def test_dot_on_one_line_needs_no_spaces() -> None:
     graph = CausalGraph.from_dot("digraph{a->b;b->c[dir=both];u[style=dashed]u->a}")
     assert str(graph) == "a -> b; u -> a; b <-> c | latent: u"
+
+
+def test_dot_defaults_hold_in_their_group_only() -> None:
+    text = "digraph { subgraph { edge [dir=both] node [style=dashed] U -> a } a -> b; c }"
+    assert str(CausalGraph.from_dot(text)) == "a -> b; c; U <-> a | latent: U, a"
 
 
 def test_dagitty_reads_what_its_web_page_writes() -> None:
@@ -170,6 +175,7 @@ def test_mermaid_reads_labels_shapes_arrows_and_classes() -> None:
         ('digraph {\n\n "a -> b }', r"DOT, line 3: .*quotes must close"),
         ("digraph {\n a -> b [style=dashed }", r"DOT, line 2: expected a name, got '\}'"),
         ("", r"DOT, line 1: expected 'digraph \{', got 'the end of the text'"),
+        ("digraph x y { }", r"DOT, line 1: expected .\{., got .y."),
         ("digraph { a -> b -> a }", r"cycle a -> b -> a"),
         ("digraph { a -> b; a -> b }", r"a -> b is listed twice"),
     ],
@@ -202,7 +208,7 @@ def test_dagitty_names_the_line_of_an_error(text: str, message: str) -> None:
         ("graph LR\n A[open --> B", r"Mermaid, line 2: expected an arrow .* got '\[open --> B'"),
         ("graph LR\n\n subgraph one", r"Mermaid, line 3: expected .* without subgraphs"),
         ("graph LR\n A[x] --> B[x]", r"several nodes have the label 'x'"),
-        ("graph LR\n A -- text --- B", r"Mermaid, line 2: expected an arrow"),
+        ("graph LR\n A -- text --- B --> C", r"Mermaid, line 2: expected an arrow"),
     ],
 )
 def test_mermaid_names_the_line_of_an_error(text: str, message: str) -> None:

@@ -234,6 +234,13 @@ def test_twin_network_shares_a_latent_root_and_copies_a_latent_descendant() -> N
     assert "u*" not in twin
 
 
+def test_twin_network_of_a_mutilated_graph_gives_the_set_variable_no_noise() -> None:
+    twin = CausalGraph([("x", "m"), ("m", "y")]).do("m").twin("x")
+    assert twin.latent == {"U_x", "U_y"}
+    assert "m*" not in twin
+    assert twin.intervened == {"m", "x*"}
+
+
 def test_twin_network_gives_ignorability_exactly_where_the_back_door_criterion_does() -> None:
     rng = random.Random(7)
     verdicts = []

@@ -100,7 +100,7 @@ class OneHotGumbelMaxEquation(GumbelMaxEquation):
 
 
 @register(torch_dist.Categorical)
-@register(torch_dist.Categorical, coupling="gumbel-max")
+@register(torch_dist.Categorical, dist.OrderedLogistic, coupling="gumbel-max")
 def _categorical(d: Any) -> GumbelMaxEquation:
     return GumbelMaxEquation(d, class_log_probs(d))
 

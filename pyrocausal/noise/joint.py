@@ -39,15 +39,15 @@ class JointNoise(TorchDistribution):
         equation: StructuralEquation,
         log_density: Callable[[Tensor], Tensor],
         device: torch.device,
-        batch_shape: torch.Size | None = None,
+        batch_shape: Any = None,
     ) -> None:
         self.equation, self.log_density, self.device = equation, log_density, device
-        batch_shape = equation.distribution.batch_shape if batch_shape is None else batch_shape
-        super().__init__(batch_shape, equation.noise_shape, validate_args=False)
+        batch = equation.distribution.batch_shape if batch_shape is None else batch_shape
+        super().__init__(torch.Size(batch), equation.noise_shape, validate_args=False)
 
     def expand(self, batch_shape: Any, _instance: Any = None) -> "JointNoise":
         """Return the same noise for a larger batch."""
-        return JointNoise(self.equation, self.log_density, self.device, torch.Size(batch_shape))
+        return JointNoise(self.equation, self.log_density, self.device, batch_shape)
 
     def rsample(self, sample_shape: Sequence[int] = ()) -> Tensor:
         """Draw noise with torch's global generator."""

@@ -11,6 +11,7 @@ from torch import Tensor
 from pyrocausal.noise.equation import StructuralEquation, register
 from pyrocausal.noise.location_scale import NormalEquation
 from pyrocausal.noise.streams import Stream
+from pyrocausal.noise.wrappers import OnBase
 
 __all__ = [
     "ExponentialEquation",
@@ -100,14 +101,20 @@ class ParetoEquation(ExponentialEquation):
         return self.alpha * torch.log(x / self.scale)
 
 
-class LogNormalEquation(NormalEquation):
+class LogNormalEquation(OnBase):
     """``x = exp(loc + scale * u)``, ``u ~ Normal(0, 1)``."""
 
     def forward(self, u: Tensor) -> Tensor:
-        return super().forward(u).exp()
+        return self.base.forward(u).exp()
+
+    def forward_rows(self, u: Tensor, shape: tuple[int, int, int], inner: int) -> Tensor:
+        return self.base.forward_rows(u, shape, inner).exp()
 
     def posterior(self, x: Tensor, v: Tensor | None = None) -> Tensor:
-        return super().posterior(x.log())
+        return self.base.posterior(x.log())
+
+    def possible(self, x: Tensor) -> Tensor:
+        return x > 0
 
 
 @register(torch_dist.HalfNormal)
@@ -137,4 +144,4 @@ def _pareto(d: Any) -> ParetoEquation:
 
 @register(torch_dist.LogNormal)
 def _log_normal(d: Any) -> LogNormalEquation:
-    return LogNormalEquation(d, d.loc, d.scale)
+    return LogNormalEquation(d, NormalEquation(d, d.loc, d.scale))

@@ -10,18 +10,22 @@ from torch import Tensor
 from pyrocausal.noise.equation import StructuralEquation, register
 from pyrocausal.noise.gamma import LogGamma
 from pyrocausal.noise.location_scale import LogisticEquation
+from pyrocausal.noise.wrappers import OnBase
 
 __all__ = ["RelaxedBernoulliEquation", "RelaxedOneHotEquation"]
 
 
-class RelaxedBernoulliEquation(LogisticEquation):
+class RelaxedBernoulliEquation(OnBase):
     """``x = sigmoid((logit + u) / temperature)``, ``u ~ Logistic(0, 1)``."""
 
     def forward(self, u: Tensor) -> Tensor:
-        return _interior(torch.sigmoid(super().forward(u)))
+        return _interior(torch.sigmoid(self.base.forward(u)))
 
     def posterior(self, x: Tensor, v: Tensor | None = None) -> Tensor:
-        return super().posterior(torch.logit(_interior(x)))
+        return self.base.posterior(torch.logit(_interior(x)))
+
+    def possible(self, x: Tensor) -> Tensor:
+        return (x >= 0) & (x <= 1)
 
 
 class RelaxedOneHotEquation(StructuralEquation):
@@ -62,7 +66,7 @@ class RelaxedOneHotEquation(StructuralEquation):
 @register(torch_dist.RelaxedBernoulli)
 def _relaxed_bernoulli(d: Any) -> RelaxedBernoulliEquation:
     scale = torch.as_tensor(d.temperature, dtype=d.logits.dtype).reciprocal()
-    return RelaxedBernoulliEquation(d, d.logits * scale, scale)
+    return RelaxedBernoulliEquation(d, LogisticEquation(d, d.logits * scale, scale))
 
 
 @register(torch_dist.RelaxedOneHotCategorical)

@@ -35,6 +35,10 @@ class OnBase(StructuralEquation):
         return self.base.route
 
     @property
+    def everywhere(self) -> bool:
+        return super().everywhere and self.base.everywhere
+
+    @property
     def noise(self) -> Any:
         return self.base.noise
 

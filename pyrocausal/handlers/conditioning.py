@@ -1,0 +1,72 @@
+"""The handler ``condition``."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pyrocausal.evidence import as_tensor, cast
+from pyrocausal.handlers.named import NamedSites, apply_handler, broadcast_by_outer_plates
+
+__all__ = ["condition"]
+
+
+def condition(program: Any = None, evidence: Any = None, /, **by_name: Any) -> Any:
+    """Observe: the sites get the evidence as their value, and its density counts.
+
+    Evidence on a site that an inner ``do`` has set must be equal to what was set.
+
+    Args:
+        program: The program; leave it out for a context manager or decorator.
+        evidence: A mapping from variable to value.
+        by_name: Evidence as keywords.
+
+    Raises:
+        UnknownVariable: After the run, when the program has no such site.
+
+    Example:
+        >>> def program():
+        ...     return pyro.sample("x", dist.Normal(0.0, 1.0))
+        >>> condition(program, x=2.0)()
+        tensor(2.)
+    """
+    return apply_handler(_Condition, program, evidence, by_name)
+
+
+class _Condition(NamedSites):
+    verb = "condition"
+
+    def __init__(self, evidence: Any, by_name: Mapping[str, Any]) -> None:
+        super().__init__()
+        self.evidence = {**dict(evidence or {}), **by_name}
+        if not self.evidence:
+            raise ValueError("condition() got no evidence. Say what was seen, such as x=1.0.")
+        self.names = list(self.evidence)
+
+    def _pyro_sample(self, msg: Any) -> None:
+        name = msg["name"]
+        if name not in self.evidence:
+            return
+        what = f"condition({name!r})"
+        seen = as_tensor(self.evidence[name], what)
+        if msg["infer"].get("_deterministic"):
+            self._check_set(name, seen, msg["value"])
+            return
+        broadcast_by_outer_plates(self, msg)
+        dtype = msg["value"].dtype if msg["value"] is not None else _dtype_of(msg["fn"])
+        seen = cast(seen, dtype, what)
+        msg["value"] = seen.expand(torch.broadcast_shapes(seen.shape, msg["fn"].shape()))
+        msg["is_observed"] = True
+
+    def _check_set(self, name: str, seen: Tensor, value: Tensor) -> None:
+        if not torch.allclose(seen.to(value.dtype).expand_as(value), value, rtol=1e-4, atol=1e-5):
+            raise ValueError(
+                f"condition({name!r}): the variable was set, or follows from its causes, and has "
+                "another value; the evidence is impossible."
+            )
+
+
+def _dtype_of(fn: Any) -> torch.dtype:
+    with torch.random.fork_rng():
+        return fn.sample().dtype  # type: ignore[no-any-return]

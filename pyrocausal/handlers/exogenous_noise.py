@@ -1,0 +1,78 @@
+"""The handler ``exogenous``."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pyro
+import pyro.distributions as dist
+import torch
+from pyro.poutine.messenger import Messenger
+from torch import Tensor
+
+from pyrocausal.handlers.named import broadcast_by_outer_plates
+from pyrocausal.noise import Coupling, structural_equation
+
+__all__ = ["exogenous"]
+
+
+def exogenous(program: Any = None, /, *, noise: Mapping[str, Coupling] | None = None) -> Any:
+    """Expose the exogenous noise: each site X becomes ``X.noise`` and ``X = f(pa, X.noise)``.
+
+    An observed site keeps its density, and its noise is recorded as a deterministic site; so the
+    density with evidence equals the program's, gradients included.
+
+    Args:
+        program: The program; leave it out for a context manager or decorator.
+        noise: Site to coupling, for discrete sites.
+
+    Raises:
+        NotAbducible: A site whose distribution has no structural equation.
+
+    Example:
+        >>> def program():
+        ...     return pyro.sample("x", dist.Normal(1.0, 2.0))
+        >>> trace = pyro.poutine.trace(exogenous(program)).get_trace()
+        >>> bool(trace.nodes["x"]["value"] == 1 + 2 * trace.nodes["x.noise"]["value"])
+        True
+    """
+    handler = _Exogenous(dict(noise or {}))
+    return handler if program is None else handler(program)
+
+
+class _Exogenous(Messenger):
+    def __init__(self, couplings: dict[str, Coupling]) -> None:
+        super().__init__()
+        self.couplings = couplings
+
+    def _pyro_sample(self, msg: Any) -> None:
+        if (
+            type(msg["fn"]).__name__ == "_Subsample"
+            or msg["infer"].get("_deterministic")
+            or msg["infer"].get("_exogenous")
+            or isinstance(getattr(msg["fn"], "base_dist", msg["fn"]), dist.Unit)
+        ):
+            return
+        name = msg["name"]
+        broadcast_by_outer_plates(self, msg)
+        fn, mask = msg["fn"], None
+        while isinstance(fn, dist.MaskedDistribution):
+            mask = fn._mask if mask is None else mask & fn._mask
+            fn = fn.base_dist
+        equation = structural_equation(fn, self.couplings.get(name), name)
+        if msg["value"] is not None:
+            self._record(name, equation, msg["value"])
+            return
+        noise = equation.noise if mask is None else equation.noise.mask(mask)
+        u = pyro.sample(f"{name}.noise", noise, infer={"_exogenous": True})
+        value = equation.forward(u)
+        msg["fn"] = dist.Delta(value, event_dim=fn.event_dim).mask(False)
+        msg["value"], msg["is_observed"] = value, True
+        msg["infer"] = {**msg["infer"], "_deterministic": True}
+
+    def _record(self, name: str, equation: Any, value: Tensor) -> None:
+        v = None
+        if equation.posterior_shape is not None:
+            batch = equation.distribution.batch_shape
+            v = torch.rand(*batch, *equation.posterior_shape, dtype=torch.float64, device=value.device)
+        u = equation.posterior(value, v)
+        pyro.deterministic(f"{name}.noise", u, event_dim=len(equation.noise_shape))

@@ -1,0 +1,212 @@
+"""The loop of a fit: steps, looks at the held-out units, and the best parameters so far."""
+
+import math
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from pyro.optim import PyroOptim
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from pyrocausal.objective import Objective, faults, negative_elbo
+from pyrocausal.parameters import evaluating
+from pyrocausal.tracing import quiet_seed
+
+__all__ = ["Settings", "Split", "Training", "not_finite", "training_mode"]
+
+LOOK = 50  # steps between looks at the losses, so that a step never waits for the device
+SECONDS = 0.5  # or as many seconds, where steps are slow
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to optimize; see ``SCM.fit``."""
+
+    steps: int
+    batch_size: int
+    lr: float
+    optimizer: Any
+    patience: int
+    progress: bool | None
+
+
+@dataclass(frozen=True)
+class Split:
+    """Numbers of the units that are trained on, and of those held out."""
+
+    train: Tensor
+    held_out: Tensor
+
+
+class Training:
+    """One run of the optimizer.
+
+    The learning rate falls along a cosine. Once the held-out log-likelihood has not risen for
+    ``patience`` looks the fall is hastened, and the run soon ends; the best parameters are kept.
+
+    Attributes:
+        losses: The negative bound of each step, per unit.
+        stopped: Why the run ended.
+    """
+
+    def __init__(
+        self,
+        objective: Objective,
+        split: Split,
+        parameters: Mapping[str, Tensor],
+        modules: Sequence[nn.Module],
+        settings: Settings,
+    ) -> None:
+        self.objective, self.split, self.settings = objective, split, settings
+        self.modules = modules
+        self.state = [*parameters.values(), *(b for m in modules for b in m.buffers())]
+        self.optimizer = _optimizer(settings, list(parameters.values()))
+        self.rates = [group["lr"] for group in self.optimizer.param_groups]
+        self.batches = _batches(split.train, settings.batch_size)
+        self.whole = objective.units.rows(split.train)
+        self.held_out = [
+            (rows, objective.units.rows(rows))
+            for rows in split.held_out.split(settings.batch_size)
+            if len(rows)
+        ]
+        self.every = min(max(LOOK, 2 * len(self.held_out)), max(1, settings.steps // 10))
+        self.losses: list[Tensor] = []
+        self.stopped = f"all {settings.steps} steps were run"
+        self.left, self.done, self.hastened = settings.steps, 0.0, False
+        self.looked, self.since = 0, time.monotonic()
+        self.best, self.best_step, self.kept = -math.inf, 0, self._copy()
+
+    def run(self) -> None:
+        """Optimize; on an error all parameters are as they were before.
+
+        Raises:
+            ValueError: The loss is not finite.
+        """
+        initial = self.kept
+        settings = self.settings
+        hidden = None if settings.progress is None else not settings.progress
+        with tqdm(total=settings.steps, disable=hidden, desc="fit") as bar:
+            try:
+                while self.left:
+                    self._step()
+                    self._look(bar)
+            except KeyboardInterrupt:
+                self.stopped = f"interrupted from the keyboard after {len(self.losses)} steps"
+                self._weigh(len(self.losses))
+            except Exception:
+                self._put_back(initial)
+                raise
+        if self.best_step:
+            self._put_back(self.kept)
+
+    def scores(self) -> dict[str, Tensor]:
+        """Return the log-likelihood of each held-out unit by variable."""
+        parts = [scores for _, scores in self._evaluated()]
+        return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+
+    def _step(self) -> None:
+        rows = self.rows = next(self.batches)
+        trained = len(self.split.train)
+        units = self.whole if len(rows) == trained else self.objective.units.rows(rows)
+        for group, rate in zip(self.optimizer.param_groups, self.rates, strict=True):
+            group["lr"] = rate * (1 + math.cos(math.pi * self.done)) / 2
+        value, gradient = negative_elbo(*self.objective.traces(rows, units, trained / len(rows)))
+        self.optimizer.zero_grad()
+        (gradient / trained).backward()
+        self.optimizer.step()
+        self.losses.append(value / trained)
+        self.done += (1 - self.done) / self.left
+        self.left -= 1
+
+    def _look(self, bar: Any) -> None:
+        step, last = len(self.losses), not self.left
+        if step - self.looked >= LOOK or time.monotonic() - self.since > SECONDS or last:
+            self._check_finite()
+            bar.update(step - self.looked)
+            bar.set_postfix(loss=f"{self.losses[-1].item():.4g}", held_out=f"{self.best:.4g}")
+            self.looked, self.since = step, time.monotonic()
+        if step % self.every == 0 or last:
+            self._weigh(step)
+
+    def _weigh(self, step: int) -> None:
+        """Ask the held-out units about the parameters."""
+        if not self.held_out:
+            return
+        total = sum(total.sum().item() for total, _ in self._evaluated())
+        mean = total / len(self.split.held_out)
+        waited = step - self.best_step
+        if mean > self.best:
+            self.best, self.best_step, self.kept = mean, step, self._copy()
+        elif waited >= self.settings.patience * self.every and not self.hastened:
+            self.hastened = True
+            self.left = min(self.left, self.settings.steps // 10)
+            self.stopped = f"the held-out log-likelihood had not risen for {waited} steps"
+
+    def _check_finite(self) -> None:
+        bad = ~torch.stack(self.losses[self.looked :]).isfinite()
+        if bool(bad.any()):
+            step = self.looked + int(bad.nonzero()[0]) + 1
+            with torch.no_grad():
+                rows = self.rows
+                traces = self.objective.traces(rows, self.objective.units.rows(rows), 1.0)
+            raise not_finite(f"at step {step}", faults(*traces))
+
+    def _evaluated(self) -> list[tuple[Tensor, dict[str, Tensor]]]:
+        # The same draws every time: what changes is due to the parameters.
+        with torch.no_grad(), evaluating(self.modules), quiet_seed(0):
+            return [self.objective.scores(rows, units) for rows, units in self.held_out]
+
+    def _copy(self) -> list[Tensor]:
+        return [tensor.detach().clone() for tensor in self.state]
+
+    def _put_back(self, copy: Sequence[Tensor]) -> None:
+        with torch.no_grad():
+            for tensor, kept in zip(self.state, copy, strict=True):
+                tensor.copy_(kept)
+
+
+@contextmanager
+def training_mode(modules: Sequence[nn.Module]) -> Iterator[None]:
+    """Put modules into training mode, and every submodule back into the mode it had."""
+    idle = [m for module in modules for m in module.modules() if not m.training]
+    for module in idle:
+        module.training = True
+    try:
+        yield
+    finally:
+        for module in idle:
+            module.training = False
+
+
+def not_finite(when: str, where: str) -> ValueError:
+    """Return the error for a loss that is NaN or infinite."""
+    return ValueError(
+        f"The loss is not finite {when}; sites: {where or 'none, the parameters are NaN'}. If the "
+        "densities are infinite, the distribution can't take such data: compare them with its "
+        "support. If they are NaN, lower lr, standardize the data, or keep scales away from zero, "
+        "such as softplus(s) + 1e-3. The parameters are as they were before."
+    )
+
+
+def _optimizer(settings: Settings, parameters: list[Tensor]) -> torch.optim.Optimizer:
+    make = settings.optimizer
+    if make is None:
+        return torch.optim.Adam(parameters, lr=settings.lr)
+    if isinstance(make, PyroOptim) or not callable(make):
+        raise TypeError(
+            f"optimizer is a {type(make).__name__}; expected a function from parameters to a torch "
+            "optimizer, such as partial(torch.optim.SGD, lr=0.1)."
+        )
+    return make(parameters)  # type: ignore[no-any-return]
+
+
+def _batches(rows: Tensor, size: int) -> Iterator[Tensor]:
+    while size >= len(rows):
+        yield rows
+    while True:
+        shuffled = rows[torch.randperm(len(rows), device=rows.device)]
+        yield from shuffled[: len(rows) - len(rows) % size].split(size)
