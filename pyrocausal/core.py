@@ -16,7 +16,7 @@ from pyrocausal.evidence import Evidence, as_sequence, read_evidence, read_input
 from pyrocausal.graph import CausalGraph
 from pyrocausal.interventions import Edge, World
 from pyrocausal.noise import Coupling, draw_seed
-from pyrocausal.parameters import ParameterScope, evaluating
+from pyrocausal.parameters import ParameterScope, evaluating, random_weights
 from pyrocausal.structural import Query
 from pyrocausal.tracing import Anatomy, Variable, dissect, distributions_of, find_graph
 
@@ -56,6 +56,7 @@ class Core:
         self.device: torch.device | None = None
         self.examples: dict[str, Any] = {}
         self.moved: dict[tuple[Any, ...], set[str]] = {}
+        self.guide: Any = None  # the FittedGuide of the last fit
         self.forget()
 
     def forget(self) -> None:
@@ -86,6 +87,8 @@ class Core:
     def to(self, device: torch.device) -> None:
         """Move what belongs to the SCM."""
         self.scope.to(device)
+        if self.guide is not None:
+            self.guide.to(device)
         self.device = device
         self.examples = {
             k: v.to(device) if isinstance(v, Tensor) else v for k, v in self.examples.items()
@@ -123,7 +126,9 @@ class Core:
         if self._anatomy is None:
             with self.session():
                 self._anatomy = dissect(self.program, self.example_inputs)
-                self.scope.keep_only(self._anatomy.parameters)
+                guide = () if self.guide is None else self.guide.parameters
+                self.scope.keep_only([*self._anatomy.parameters, *guide])
+            self._check_weights(self._anatomy)
         unknown = set(self.latent) - set(self._anatomy.variables)
         if unknown:
             raise UnknownVariable(unknown.pop(), self._anatomy.variables, "latent")
@@ -160,6 +165,17 @@ class Core:
             with self.session():
                 check_rows(self.program, self.anatomy, self.example_inputs)
             self._checked = True
+
+    def _check_weights(self, anatomy: Anatomy) -> None:
+        names = random_weights(self.scope.modules.values()) - set(anatomy.shared)
+        inside = sorted(names & set(anatomy.variables))
+        if inside:
+            self._anatomy = None
+            raise ValueError(
+                f"{inside[0]!r} is a PyroSample that is read inside the units plate, so that each "
+                "unit would get weights of its own. Read it before: let the program open the plate "
+                "with pc.units() after `w = self.name`."
+            )
 
     def query(self, inputs: Mapping[str, Any] | None, units: int, seed: int | None) -> Query:
         """Read the inputs, check the program once, and say what a run needs to know."""

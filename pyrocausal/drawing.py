@@ -6,6 +6,8 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from pyrocausal.mixed_graph import fresh_name
+
 if TYPE_CHECKING:
     import graphviz
 
@@ -94,7 +96,8 @@ def render(graph: CausalGraph) -> graphviz.Digraph:
 def _node_ids(graph: CausalGraph) -> dict[str, str]:
     """Return each node's identifier: its name, unless Graphviz would read more into it."""
     special = set(':\\<>"')  # a port, an escape, HTML
-    return {name: f"node {i}" if special & set(name) else name for i, name in enumerate(graph)}
+    odd = {name: fresh_name(f"node {i}", graph) for i, name in enumerate(graph)}
+    return {name: odd[name] if special & set(name) else name for name in graph}
 
 
 def _by_matplotlib(graph: CausalGraph, file_format: str) -> bytes:

@@ -89,7 +89,9 @@ class FitReport:
             f"stopped: {self.stopped}",
         ]
         if self.steps:
-            lines.append(f"loss per unit: {self.losses[0]:.4g} at first, {self.losses[-1]:.4g} at last")
+            lines.append(
+                f"loss per unit: {self.losses[0]:.4g} at first, {self.losses[-1]:.4g} at last"
+            )
         if self.note:
             lines.append(f"note: {self.note}")
         if self.total is not None:
@@ -149,9 +151,12 @@ def _frequencies(seen: Tensor, asked: Tensor) -> Tensor:
     _, codes, counts = torch.unique(both, dim=0, return_inverse=True, return_counts=True)
     if both.shape[1] > 1 and len(counts) > n / 10:
         # Hardly any value comes twice (a binary image): entry by entry.
-        return torch.stack([_frequencies(s[:, None], a[:, None]) for s, a in zip(
-            seen.unbind(1), asked.unbind(1), strict=True
-        )]).sum(0)
+        return torch.stack(
+            [
+                _frequencies(s[:, None], a[:, None])
+                for s, a in zip(seen.unbind(1), asked.unbind(1), strict=True)
+            ]
+        ).sum(0)
     often = torch.bincount(codes[:n], minlength=len(counts)).to(torch.float64) + 1
     return (often / often.sum()).log()[codes[n:]]
 
@@ -165,7 +170,9 @@ def _rows(scores: list[Score]) -> list[str]:
     ]
 
 
-def compare(parts: Mapping[str, Tensor], dull: Mapping[str, Tensor]) -> tuple[tuple[Score, ...], Score]:
+def compare(
+    parts: Mapping[str, Tensor], dull: Mapping[str, Tensor]
+) -> tuple[tuple[Score, ...], Score]:
     """Return the score of each variable, and of all together."""
     zero = torch.zeros_like(next(iter(parts.values())))
     scores = tuple(score(name, part, dull.get(name, zero)) for name, part in parts.items())

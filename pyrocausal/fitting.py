@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import inspect
-import math
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import pyro
@@ -15,18 +14,19 @@ from torch import Tensor, nn
 
 from pyrocausal.core import Core, Standing
 from pyrocausal.evidence import read_inputs
-from pyrocausal.fit_report import FitReport, baseline, compare
-from pyrocausal.guiding import FittedGuide, posterior_draws, rebase, undisturbed
+from pyrocausal.fit_report import FitReport, Score, baseline, compare
+from pyrocausal.guiding import FittedGuide, rebase, undisturbed
 from pyrocausal.noise import draw_seed
 from pyrocausal.objective import Objective, check_sites, faults, negative_elbo
 from pyrocausal.observing import Units, incomplete, missing_causes, read_units
 from pyrocausal.parameters import modules_of
 from pyrocausal.training import Settings, Split, Training, not_finite, training_mode
 
-__all__ = ["fit", "posterior_draws"]
+__all__ = ["fit"]
 
 WHOLE = 4096  # up to so many units are taken at a time, unless batch_size says otherwise
 BATCH = 1024
+HELD_OUT = 10_000  # more would cost time and tell nothing
 EXAMPLE = 32  # units kept to run the guide on after the fit
 PER_UNIT = (
     "no units were held out, since the guide has parameters for each unit; a guide that computes "
@@ -56,14 +56,14 @@ def fit(
         units, causes = _read(core, data, inputs)
         if causes and guide is None:
             raise incomplete(causes)
-        with _fresh_parameters(core, guide):
-            objective = Objective(core, units, guide, causes)
-            modules = [*core.scope.modules.values(), *modules_of(objective.guide.guide).values()]
-            with training_mode(modules):
-                training, note = _prepare(objective, modules, validation, settings)
-                training.run()
-            core.guide = _fitted(core, objective, guide)
+        _forget_guide(core, guide)
+        objective = Objective(core, units, guide, causes)
+        modules = list(_modules(objective).values())
+        with training_mode(modules):
+            training, note = _prepare(objective, modules, validation, settings)
+            training.run()
         scores, total = _judge(objective, training)
+        core.guide = _fitted(core, objective)
     core.forget()
     return FitReport(
         losses=torch.stack(training.losses).cpu() if training.losses else torch.zeros(0),
@@ -77,3 +77,166 @@ def fit(
         seed=seed,
         note=note,
     )
+
+
+def _prepare(
+    objective: Objective, modules: list[nn.Module], validation: float, settings: Settings
+) -> tuple[Training, str]:
+    number = objective.units.number
+    size = settings.batch_size or (number if number <= WHOLE else BATCH)
+    split = _split(number, validation, objective.core.place())
+    # A first run registers the parameters, those of an AutoGuide too.
+    rows = split.train[:size]
+    traces = objective.traces(rows, objective.units.rows(rows), len(split.train) / len(rows))
+    check_sites(objective, *traces)
+    value, gradient = negative_elbo(*traces)
+    if not bool(value.isfinite()):
+        raise not_finite("at the start", faults(*traces))
+    parameters = _parameters(objective)
+    _check_registered(gradient, parameters, objective)
+    note = ""
+    if len(split.held_out) and any(hasattr(p, "_pyro_subsample") for p in parameters):
+        split, note = _split(number, 0.0, objective.core.place()), PER_UNIT
+    settings = replace(settings, batch_size=min(size, len(split.train)))
+    return Training(objective, split, parameters, modules, settings), note
+
+
+def _read(core: Core, data: Any, inputs: Mapping[str, Any] | None) -> tuple[Units, dict[str, str]]:
+    seen = core.read(data, inputs, where="data")
+    if seen.scalar:
+        raise ValueError(
+            "fit() got no units: data hold one value for each variable. Pass arrays, units first."
+        )
+    variables = core.anatomy.variables
+    causes = missing_causes(seen, core.graph, variables) if seen.observed else {}
+    return read_units(seen, read_inputs(inputs, seen.units, core.place()), variables), causes
+
+
+def _with_evidence(data: Any, standing: Standing) -> Any:
+    if standing.acts or standing.listed:
+        raise ValueError(
+            "fit() takes an SCM without interventions: fit the SCM itself, then ask do(...). Data "
+            "from an experiment are fitted by a program that has the experiment as its mechanism."
+        )
+    if not standing.evidence:
+        return data
+    twice = [name for name in standing.evidence if name in data]
+    if twice:
+        raise ValueError(
+            f"{twice[0]!r} is in the data and in condition(...). Leave it out of one of them."
+        )
+    columns = data if isinstance(data, Mapping) else {name: data[name] for name in data.columns}
+    return {**columns, **standing.evidence}
+
+
+def _split(number: int, validation: float, device: torch.device) -> Split:
+    order = torch.randperm(number, device=device)
+    held_out = min(round(validation * number), HELD_OUT)
+    if held_out < 2:
+        held_out = 0
+    return Split(train=order[held_out:].sort().values, held_out=order[:held_out].sort().values)
+
+
+def _parameters(objective: Objective) -> list[Tensor]:
+    """Return what is optimized: the store's parameters, and those of program and guide."""
+    found = [tensor for _, tensor in pyro.get_param_store().named_parameters()]
+    for program in (objective.core.program, objective.guide.guide):
+        owner = program.__self__ if inspect.ismethod(program) else program
+        if isinstance(owner, nn.Module):
+            found += owner.parameters()
+    return [tensor for tensor in {id(t): t for t in found}.values() if tensor.requires_grad]
+
+
+def _modules(objective: Objective) -> dict[str, nn.Module]:
+    guide = objective.guide.guide
+    reached = {} if guide is None else modules_of(guide)
+    return {**reached, **objective.core.scope.modules}
+
+
+def _check_registered(loss: Tensor, parameters: list[Tensor], objective: Objective) -> None:
+    known = {id(tensor) for tensor in parameters}
+    modules = _modules(objective)
+    strangers = {id(tensor): tensor for tensor in _leaves(loss) if id(tensor) not in known}
+    for name, module in modules.items():
+        names = [key for key, tensor in module.named_parameters() if id(tensor) in strangers]
+        if names:
+            more = ", ..." if len(names) > 4 else ""
+            raise ValueError(
+                f"The loss depends on the parameters {', '.join(names[:4])}{more} of {name}, "
+                "which are not registered and would stay as they are. Add "
+                f'pyro.module("{name}", {name}) to the program, or freeze them with '
+                f"{name}.requires_grad_(False)."
+            )
+    if strangers:
+        shape = tuple(next(iter(strangers.values())).shape)
+        raise ValueError(
+            f"The loss depends on a tensor of shape {shape} that requires a gradient but is not "
+            "registered. Make it a pyro.param, or detach it."
+        )
+    if not parameters or not loss.requires_grad:
+        raise ValueError(
+            "There is nothing to fit: the program has no parameters that its density depends on. "
+            "Add pyro.param or pyro.module statements."
+        )
+
+
+def _leaves(loss: Tensor) -> Iterator[Tensor]:
+    """Yield the tensors at which the gradient of ``loss`` ends."""
+    seen, todo = set(), [loss.grad_fn]
+    while todo:
+        node = todo.pop()
+        if node is None or node in seen:
+            continue
+        seen.add(node)
+        if hasattr(node, "variable"):
+            yield node.variable
+        todo += [following for following, _ in node.next_functions]
+
+
+def _forget_guide(core: Core, guide: Any) -> None:
+    # A new guide starts afresh, also where it calls its parameters as the last one did.
+    if core.guide is not None and core.guide.guide is not guide:
+        store = pyro.get_param_store()
+        for name in core.guide.parameters:
+            if name in store:
+                del store[name]
+
+
+def _fitted(core: Core, objective: Objective) -> FittedGuide | None:
+    guide = objective.guide.guide
+    if guide is None:
+        return None
+    rebase(guide, objective.model, core.program)  # lets go of the data
+    units = objective.units
+    few = torch.arange(min(EXAMPLE, units.number), device=core.place())
+    own = [name for name in pyro.get_param_store() if name not in core.anatomy.parameters]
+    return FittedGuide(guide, tuple(own), units.rows(few), units.number)
+
+
+def _judge(objective: Objective, training: Training) -> tuple[tuple[Score, ...], Score | None]:
+    if not training.held_out:
+        return (), None
+    dull = baseline(objective.units, training.split.train, training.split.held_out)
+    return compare(training.scores(), dull)
+
+
+def _available(device: torch.device) -> torch.device:
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise ValueError("fit() got device='cuda', but no CUDA device is available.")
+    return device
+
+
+def _check_settings(settings: Settings, validation: float) -> None:
+    size = settings.batch_size
+    for name, value in (
+        ("steps", settings.steps),
+        ("batch_size", 1 if size is None else size),
+        ("patience", settings.patience),
+    ):
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            raise ValueError(f"fit() got {name}={value!r}; expected a positive whole number.")
+    if not 0 <= validation < 1:
+        raise ValueError(
+            f"fit() got validation={validation!r}; expected the fraction of units to hold out, at "
+            "least 0 and below 1."
+        )

@@ -55,7 +55,7 @@ class CausalGraph(MixedGraph):
     @property
     def cut(self) -> frozenset[tuple[str, str]]:
         """The directed edges that ``do`` has cut."""
-        return frozenset(edge for edge in self.graph.get("cut", ()) if set(edge) <= set(self))
+        return frozenset((a, b) for a, b in self.graph.get("cut", ()) if a in self and b in self)
 
     @property
     def cut_bidirected(self) -> frozenset[frozenset[str]]:

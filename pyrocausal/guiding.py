@@ -51,7 +51,7 @@ class FittedGuide:
 
     @property
     def modules(self) -> list[nn.Module]:
-        """The guide's modules."""
+        """The modules that the guide can reach."""
         return list(modules_of(self.guide).values())
 
     def to(self, device: torch.device) -> None:
@@ -91,6 +91,7 @@ class GuideRun:
                 # It opens the plates itself, and takes the model's arguments.
                 self.guide.create_plates = self._plates
                 self.guide(**units.inputs)
+                self.guide.create_plates = None
                 return
             with in_units(self.plate, opens_units=self.opens_units):
                 self.guide(units.batch())
@@ -157,8 +158,8 @@ def read_guide(guide: Any, program: Program, model: Program, inferred: Sequence[
     rebase(guide, program, model)
     if inferred and isinstance(guide, AutoContinuous):
         raise ValueError(
-            f"{type(guide).__name__} gives all values of a site, but {inferred[0]!r} is missing in "
-            "some units only. Use AutoNormal, AutoDelta or a guide of your own."
+            f"{type(guide).__name__} gives all values of a site, but {inferred[0]!r} is missing "
+            "in some units only. Use AutoNormal, AutoDelta or a guide of your own."
         )
     return guide
 
@@ -188,7 +189,9 @@ def posterior_draws(core: Core, seed: int, num: int) -> dict[str, Tensor]:
     fitted = core.guide
     if fitted is None:
         raise IncompleteEvidence("There is no fitted guide to draw from. fit() with one first.")
-    shared = [name for name in core.anatomy.shared if not core.anatomy.variables[name].deterministic]
+    shared = [
+        name for name in core.anatomy.shared if not core.anatomy.variables[name].deterministic
+    ]
     draws: dict[str, list[Tensor]] = {}
     with core.session(), evaluating(fitted.modules), undisturbed(seed):
         plate = UnitsPlate(fitted.size)
@@ -198,7 +201,7 @@ def posterior_draws(core: Core, seed: int, num: int) -> dict[str, Tensor]:
             sites = pyro.poutine.trace(run).get_trace(fitted.example).nodes
             for name in shared:
                 if name in sites:
-                    draws.setdefault(name, []).append(sites[name]["value"])
+                    draws.setdefault(name, []).append(torch.as_tensor(sites[name]["value"]))
     return {name: torch.stack(values) for name, values in draws.items()}
 
 
@@ -217,4 +220,3 @@ def _replaced(model: Any, old: Program, new: Program) -> Any:
         handler, inner = model.args
         return partial(model.func, handler, _replaced(inner, old, new))
     return model
-

@@ -101,7 +101,8 @@ class MixedGraph(nx.DiGraph):  # type: ignore[misc]  # networkx ships no types
     def bidirected(self) -> frozenset[frozenset[str]]:
         """The bidirected edges, each a frozenset of two names."""
         # networkx hands graph attributes on to subgraphs, where a node of a pair may be gone.
-        return frozenset(pair for pair in self.graph.get("bidirected", ()) if pair <= set(self))
+        here = set(self)
+        return frozenset(pair for pair in self.graph.get("bidirected", ()) if pair <= here)
 
     def bidirected_pairs(self) -> list[tuple[str, str]]:
         """Return each bidirected edge once, as a pair, in the order of the nodes.

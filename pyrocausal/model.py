@@ -16,6 +16,7 @@ from pyrocausal.density import log_density
 from pyrocausal.evidence import as_sequence
 from pyrocausal.graph import CausalGraph
 from pyrocausal.interventions import Edge, Set, Stochastic, read_worlds
+from pyrocausal.learning import Learning
 from pyrocausal.naming import describe_evidence, describe_worlds
 from pyrocausal.noise import COUPLINGS, Coupling
 from pyrocausal.plan import Plan, make_plan
@@ -31,7 +32,7 @@ __all__ = ["SCM", "scm"]
 Program = Callable[..., Any]
 
 
-class SCM:
+class SCM(Learning):
     """A structural causal model: an ordinary Pyro program with the verbs of the three rungs.
 
     Every ``pyro.sample("X", D(parents))`` is an assignment ``X = f(parents, U_X)``; the exogenous
@@ -69,7 +70,7 @@ class SCM:
                     f"noise[{site!r}] is {coupling!r}; expected one of {', '.join(COUPLINGS)} or a "
                     "function from the distribution to a structural equation."
                 )
-        self.name = name or getattr(program, "__name__", type(program).__name__)
+        self.name: str = name or getattr(program, "__name__", type(program).__name__)
         self._core = Core(program, as_sequence(latent) or (), dict(noise or {}))
         self._standing = Standing()
 

@@ -30,6 +30,9 @@ class Objective:
         units: All units.
         guide: A guide, what makes one, or ``None``.
         causes: Variables whose missing values the guide gives, with the words that say where.
+
+    Attributes:
+        model: Runs the program with the data of the rows at hand.
     """
 
     def __init__(self, core: Core, units: Units, guide: Any, causes: Mapping[str, str]) -> None:
@@ -37,6 +40,7 @@ class Objective:
         self.opens_units = core.anatomy.opens_units
         self.plate = UnitsPlate(units.number)
         self.observed = Observed(units, tuple(causes))
+        self.model = self._run  # one object, by which an AutoGuide's model is known again
         self.guide = GuideRun(
             read_guide(guide, core.program, self.model, tuple(causes)),
             self.plate,
@@ -44,8 +48,7 @@ class Objective:
             inferred=tuple(causes),
         )
 
-    def model(self, **_: Any) -> None:
-        """Run the program with the data of the rows at hand."""
+    def _run(self, **_: Any) -> None:
         with self.observed, in_units(self.plate, opens_units=self.opens_units):
             self.core.program(**self.observed.units.inputs)
 
@@ -64,7 +67,9 @@ class Objective:
         self.observed.units, self.observed.drawn = units, {}
         guide = poutine.trace(self.guide).get_trace(units)
         self.observed.drawn = {
-            name: guide.nodes[name]["value"] for name in self.causes if name in guide.nodes
+            name: torch.as_tensor(guide.nodes[name]["value"])
+            for name in self.causes
+            if name in guide.nodes
         }
         model = poutine.trace(poutine.replay(self.model, trace=guide)).get_trace()
         model.compute_log_prob()
@@ -126,8 +131,8 @@ def check_sites(objective: Objective, model: Trace, guide: Trace) -> None:
     lacking = [name for name in latent if name not in drawn]
     if lacking:
         raise IncompleteEvidence(
-            f"{', '.join(map(repr, lacking))}: neither data nor a site in the guide. Pass data for "
-            "it, or a guide such as guide=AutoNormal or a function guide(batch) with this site."
+            f"{', '.join(map(repr, lacking))}: neither data nor a site in the guide. Pass data "
+            "for it, or a guide such as guide=AutoNormal or a function guide(batch) with this site."
         )
     for name, site in drawn.items():
         if name not in latent and name not in objective.causes:
@@ -151,7 +156,9 @@ def faults(model: Trace, guide: Trace) -> str:
             bad = ~site["log_prob"].isfinite()
             if bool(bad.any()):
                 kind = type(_base(site["fn"])).__name__
-                found.append(f"{who}{name!r} ({kind}, {int(bad.sum())} of {bad.numel()} densities)")
+                found.append(
+                    f"{who}{name!r} ({kind}, {int(bad.sum())} of {bad.numel()} densities)"
+                )
     return ", ".join(found)
 
 

@@ -55,11 +55,11 @@ class Units:
 
     def to(self, device: torch.device) -> Units:
         """Return the units on a device."""
-        moved = [
+        values, missing, inputs = (
             {k: v.to(device) if isinstance(v, Tensor) else v for k, v in part.items()}
             for part in (self.values, self.missing, self.inputs)
-        ]
-        return Units(self.number, *moved, self.variables)
+        )
+        return Units(self.number, values, missing, inputs, self.variables)
 
     def batch(self) -> dict[str, Any]:
         """Return what a guide sees: inputs and data by name, NaN where a value is missing."""
@@ -104,26 +104,26 @@ def missing_causes(
     Returns:
         Variable to the words that say where.
     """
-    found = {}
+    found: dict[str, str] = {}
     for name, observed in seen.observed.items():
         if variables[name].shared or variables[name].deterministic:
             continue
         for below in sorted(graph.descendants(name)):
-            if below not in seen.values or variables[below].deterministic:
+            variable = variables[below]
+            if below not in seen.values or variable.deterministic or variable.shared:
                 continue
-            there = seen.observed.get(below)
-            if there is None:
-                there = torch.ones((), dtype=torch.bool, device=observed.device)
-            bad = ~observed & there if _same_plates(variables, name, below) else (
-                (~observed).flatten(1).any(1) & (there.flatten(1).any(1) if there.dim() else there)
-            )
+            missing = ~observed
+            there = seen.observed.get(below, missing.new_ones(seen.units, *variable.inner))
+            if variables[name].inner != variable.inner:
+                missing, there = _somewhere(missing), _somewhere(there)
+            bad = _somewhere(missing & there)
             if bool(bad.any()):
-                units = names_of_units(bad.flatten(1).any(1))
+                units = names_of_units(bad)
                 found.setdefault(name, f"{name!r} for units {units}, where {below!r} was observed")
     return found
 
 
-class UnitsPlate(pyro.plate):  # type: ignore[misc]
+class UnitsPlate(pyro.plate):
     """The units plate of a fit: its rows stand for all units that are trained on.
 
     Args:
@@ -192,12 +192,14 @@ class Observed(Messenger):
             return
         shape, batch = msg["value"].shape, msg["fn"].batch_shape
         dim = len(shape) - 1 - msg["fn"].event_dim
-        if any(frame.name == UNITS for frame in msg["cond_indep_stack"]) and dim >= 0 and (
-            shape[dim] not in (1, batch[-1])
+        if (
+            any(frame.name == UNITS for frame in msg["cond_indep_stack"])
+            and dim >= 0
+            and (shape[dim] not in (1, batch[-1]))
         ):
             raise ValueError(
-                f"The program fixes {msg['name']!r} to {shape[dim]} values with obs=, but is run on "
-                f"{batch[-1]} units at a time. Leave obs= out and pass the values as data."
+                f"The program fixes {msg['name']!r} to {shape[dim]} values with obs=, but is run "
+                f"on {batch[-1]} units at a time. Leave obs= out and pass the values as data."
             )
 
 
@@ -205,8 +207,8 @@ def _over_events(mask: Tensor, value: Tensor) -> Tensor:
     return mask.reshape(mask.shape + (1,) * (value.dim() - mask.dim()))
 
 
-def _same_plates(variables: Mapping[str, Variable], first: str, second: str) -> bool:
-    return variables[first].inner == variables[second].inner
+def _somewhere(mask: Tensor) -> Tensor:
+    return mask.reshape(len(mask), -1).any(1)
 
 
 def incomplete(causes: Mapping[str, str]) -> IncompleteEvidence:

@@ -1,7 +1,7 @@
 """The parameters an SCM owns: its scope of Pyro's parameter store, and its modules."""
 
 import inspect
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from itertools import chain
@@ -13,7 +13,7 @@ import torch
 from pyro.nn.module import PyroModule
 from torch import Tensor, nn
 
-__all__ = ["ParameterScope", "evaluating", "modules_of"]
+__all__ = ["ParameterScope", "evaluating", "modules_of", "random_weights"]
 
 _PARTS = "$$$"  # what Pyro puts between the name of a module and that of its parameter
 
@@ -66,6 +66,17 @@ def _search(
         for key, part in vars(thing).items():
             if isinstance(part, nn.Module | dict | list | tuple) or inspect.isfunction(part):
                 _search(part, key, found, seen, depth + 1)
+
+
+def random_weights(modules: Iterable[nn.Module]) -> set[str]:
+    """Return the site names of the ``PyroSample`` attributes of modules."""
+    return {
+        f"{part._pyro_name}.{name}" if part._pyro_name else name
+        for module in modules
+        for part in module.modules()
+        if isinstance(part, PyroModule)
+        for name in getattr(part, "_pyro_samples", ())
+    }
 
 
 @contextmanager

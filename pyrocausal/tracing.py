@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from pyrocausal.graph import CausalGraph
-from pyrocausal.rows import Program, RowMessenger, Site, run_on_rows
+from pyrocausal.rows import Program, RowMessenger, Site, current_units, run_on_rows
 
 __all__ = ["Anatomy", "Pinned", "Variable", "dissect", "distributions_of", "find_graph", "parts_of", "quiet_seed", "sample_values"]
 
@@ -160,7 +160,8 @@ def _opens_units(program: Program, inputs: Mapping[str, Any], rows: int) -> bool
     # pc.units() raises inside this run, so that nothing after it can fail for another reason.
     class Watch(_Probe):
         def visit(self, site: Site) -> Tensor:
-            if not site.shared:
+            plate = current_units.get()
+            if plate is not None and plate.opened:
                 raise _Opened
             return super().visit(site)
 

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -27,7 +27,7 @@ class Settings:
     """How to optimize; see ``SCM.fit``."""
 
     steps: int
-    batch_size: int
+    batch_size: int | None
     lr: float
     optimizer: Any
     patience: int
@@ -57,21 +57,20 @@ class Training:
         self,
         objective: Objective,
         split: Split,
-        parameters: Mapping[str, Tensor],
+        parameters: Sequence[Tensor],
         modules: Sequence[nn.Module],
         settings: Settings,
     ) -> None:
         self.objective, self.split, self.settings = objective, split, settings
-        self.modules = modules
-        self.state = [*parameters.values(), *(b for m in modules for b in m.buffers())]
-        self.optimizer = _optimizer(settings, list(parameters.values()))
+        self.parameters, self.modules = parameters, modules
+        self.state = [*parameters, *(b for m in modules for b in m.buffers())]
+        self.optimizer = _optimizer(settings, list(parameters))
         self.rates = [group["lr"] for group in self.optimizer.param_groups]
-        self.batches = _batches(split.train, settings.batch_size)
+        size = settings.batch_size or len(split.train)
+        self.batches = _batches(split.train, size)
         self.whole = objective.units.rows(split.train)
         self.held_out = [
-            (rows, objective.units.rows(rows))
-            for rows in split.held_out.split(settings.batch_size)
-            if len(rows)
+            (rows, objective.units.rows(rows)) for rows in split.held_out.split(size) if len(rows)
         ]
         self.every = min(max(LOOK, 2 * len(self.held_out)), max(1, settings.steps // 10))
         self.losses: list[Tensor] = []
@@ -198,8 +197,8 @@ def _optimizer(settings: Settings, parameters: list[Tensor]) -> torch.optim.Opti
         return torch.optim.Adam(parameters, lr=settings.lr)
     if isinstance(make, PyroOptim) or not callable(make):
         raise TypeError(
-            f"optimizer is a {type(make).__name__}; expected a function from parameters to a torch "
-            "optimizer, such as partial(torch.optim.SGD, lr=0.1)."
+            f"optimizer is a {type(make).__name__}; expected a function from parameters to a "
+            "torch optimizer, such as partial(torch.optim.SGD, lr=0.1)."
         )
     return make(parameters)  # type: ignore[no-any-return]
 

@@ -80,7 +80,8 @@ class CountEquation(OrderedEquation):
         return (low.floor() - 1).clamp(min=-1), torch.minimum(high.ceil() + 1, largest)
 
     def _guess(self, u: Tensor) -> Tensor:
-        z = torch.special.ndtri(torch.sigmoid(-u.abs())).abs().copysign(u)
+        smaller = torch.sigmoid(-u.abs()).clamp(min=1e-300)  # no infinite z
+        z = torch.special.ndtri(smaller).abs().copysign(u)
         centred = z * self.variance.sqrt() + self.skew * (z.square() - 1) / 6
         return torch.round(self.mean + centred - 0.5)
 
