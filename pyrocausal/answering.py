@@ -6,7 +6,7 @@ from typing import Any
 from torch import Tensor
 
 from pyrocausal.abduction import Abduction, abduct, check_complete
-from pyrocausal.core import Core, Standing
+from pyrocausal.core import Core, Standing, probing_again
 from pyrocausal.counterfactual import Prediction, predict
 from pyrocausal.errors import IncompleteEvidence
 from pyrocausal.evidence import Evidence
@@ -18,6 +18,7 @@ from pyrocausal.structural import Query
 __all__ = ["abduct_units", "assumptions", "counterfactual"]
 
 
+@probing_again
 def counterfactual(
     core: Core,
     standing: Standing,

@@ -4,7 +4,8 @@ import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
-from typing import Any
+from functools import wraps
+from typing import Any, TypeVar
 
 import networkx as nx
 import torch
@@ -17,12 +18,27 @@ from pyrocausal.graph import CausalGraph
 from pyrocausal.interventions import Edge, World
 from pyrocausal.noise import Coupling, draw_seed
 from pyrocausal.parameters import ParameterScope, evaluating, random_weights
-from pyrocausal.structural import Query
+from pyrocausal.structural import Query, SitesChanged
 from pyrocausal.tracing import Anatomy, Variable, dissect, distributions_of, find_graph
 
-__all__ = ["Core", "Standing"]
+__all__ = ["Core", "Standing", "probing_again"]
 
 Program = Callable[..., Any]
+Result = TypeVar("Result")
+
+
+def probing_again(verb: Callable[..., Result]) -> Callable[..., Result]:
+    """Let a verb probe the program once more when its sites have changed since."""
+
+    @wraps(verb)
+    def attempt(core: "Core", *args: Any, **kwargs: Any) -> Result:
+        try:
+            return verb(core, *args, **kwargs)
+        except SitesChanged:
+            core.forget()
+            return verb(core, *args, **kwargs)
+
+    return attempt
 
 
 @dataclass(frozen=True)
@@ -188,7 +204,7 @@ class Core:
             program=self.program,
             inputs=read,
             opens_units=self.anatomy.opens_units,
-            variables=tuple(self.anatomy.variables),
+            variables=self.anatomy.variables,
             couplings=self.couplings,
             seed=draw_seed() if seed is None else seed,
             device=device,

@@ -143,7 +143,8 @@ def _normal(seen: Tensor, asked: Tensor) -> Tensor:
     if not len(seen):
         return torch.zeros(len(asked), dtype=torch.float64, device=asked.device)
     scale = seen.std(0, correction=0).clamp(min=1e-12)
-    return torch.distributions.Normal(seen.mean(0), scale).log_prob(asked).sum(-1)
+    density: Tensor = torch.distributions.Normal(seen.mean(0), scale).log_prob(asked)
+    return density.sum(-1)
 
 
 def _frequencies(seen: Tensor, asked: Tensor) -> Tensor:
@@ -158,7 +159,8 @@ def _frequencies(seen: Tensor, asked: Tensor) -> Tensor:
             ]
         ).sum(0)
     often = torch.bincount(codes[:n], minlength=len(counts)).to(torch.float64) + 1
-    return (often / often.sum()).log()[codes[n:]]
+    frequencies = often / often.sum()
+    return frequencies.log()[codes[n:]]
 
 
 def _rows(scores: list[Score]) -> list[str]:

@@ -58,7 +58,7 @@ def fit(
             raise incomplete(causes)
         _forget_guide(core, guide)
         objective = Objective(core, units, guide, causes)
-        modules = list(_modules(objective).values())
+        modules = [module for _, module in _modules(objective)]
         with training_mode(modules):
             training, note = _prepare(objective, modules, validation, settings)
             training.run()
@@ -147,17 +147,16 @@ def _parameters(objective: Objective) -> list[Tensor]:
     return [tensor for tensor in {id(t): t for t in found}.values() if tensor.requires_grad]
 
 
-def _modules(objective: Objective) -> dict[str, nn.Module]:
+def _modules(objective: Objective) -> list[tuple[str, nn.Module]]:
     guide = objective.guide.guide
     reached = {} if guide is None else modules_of(guide)
-    return {**reached, **objective.core.scope.modules}
+    return [*objective.core.scope.modules.items(), *reached.items()]
 
 
 def _check_registered(loss: Tensor, parameters: list[Tensor], objective: Objective) -> None:
     known = {id(tensor) for tensor in parameters}
-    modules = _modules(objective)
     strangers = {id(tensor): tensor for tensor in _leaves(loss) if id(tensor) not in known}
-    for name, module in modules.items():
+    for name, module in _modules(objective):
         names = [key for key, tensor in module.named_parameters() if id(tensor) in strangers]
         if names:
             more = ", ..." if len(names) > 4 else ""

@@ -70,7 +70,7 @@ class SCM(Learning):
                     f"noise[{site!r}] is {coupling!r}; expected one of {', '.join(COUPLINGS)} or a "
                     "function from the distribution to a structural equation."
                 )
-        self.name: str = name or getattr(program, "__name__", type(program).__name__)
+        self.name = str(name or getattr(program, "__name__", type(program).__name__))
         self._core = Core(program, as_sequence(latent) or (), dict(noise or {}))
         self._standing = Standing()
 

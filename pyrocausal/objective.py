@@ -132,7 +132,7 @@ def check_sites(objective: Objective, model: Trace, guide: Trace) -> None:
     if lacking:
         raise IncompleteEvidence(
             f"{', '.join(map(repr, lacking))}: neither data nor a site in the guide. Pass data "
-            "for it, or a guide such as guide=AutoNormal or a function guide(batch) with this site."
+            "for it, or a guide with this site: guide=AutoNormal, or a function guide(batch)."
         )
     for name, site in drawn.items():
         if name not in latent and name not in objective.causes:

@@ -6,7 +6,7 @@ from typing import Any
 from torch import Tensor
 
 from pyrocausal.answering import abduct_units, assumptions
-from pyrocausal.core import Core, Standing
+from pyrocausal.core import Core, Standing, probing_again
 from pyrocausal.naming import describe_evidence, describe_worlds
 from pyrocausal.results import Samples
 from pyrocausal.rows import Layout
@@ -15,6 +15,7 @@ from pyrocausal.structural import Noise, StructuralRun
 __all__ = ["sample"]
 
 
+@probing_again
 def sample(
     core: Core,
     standing: Standing,

@@ -6,7 +6,7 @@ import json
 import os
 import secrets
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -21,9 +21,9 @@ from pyrocausal.evidence import read_inputs
 from pyrocausal.noise import Coupling
 
 if TYPE_CHECKING:
-    from pyrocausal.model import SCM
+    from pyrocausal.learning import Learning
 
-    Model = TypeVar("Model", bound=SCM)
+    Model = TypeVar("Model", bound=Learning)
 
 __all__ = ["load", "save"]
 
@@ -60,7 +60,7 @@ def save(core: Core, standing: Standing, name: str, path: str | os.PathLike[str]
 
 
 def load(
-    kind: type[Model],
+    kind: Callable[..., Model],
     path: str | os.PathLike[str],
     program: Any,
     inputs: Mapping[str, Any] | None,

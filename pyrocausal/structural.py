@@ -25,7 +25,7 @@ from pyrocausal.placing import check_finite, check_support, place, spread
 from pyrocausal.rows import Layout, Program, RowMessenger, Site, run_on_rows
 from pyrocausal.tracing import quiet_seed
 
-__all__ = ["Query", "StructuralRun"]
+__all__ = ["Noise", "Query", "SitesChanged", "StructuralRun"]
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Query:
         program: The program.
         inputs: Its arguments, one row a unit.
         opens_units: Whether the program opens the units plate itself.
-        variables: The names of all its variables.
+        variables: Its variables, by name; none where they are not known.
         couplings: Site to coupling.
         seed: The seed of all noise.
         device: Where the noise lives.
@@ -45,7 +45,7 @@ class Query:
     program: Program
     inputs: Mapping[str, Any]
     opens_units: bool
-    variables: Sequence[str]
+    variables: Mapping[str, Any]
     couplings: Mapping[str, Coupling]
     seed: int
     device: torch.device
@@ -58,8 +58,16 @@ class Query:
         """Run the program on the rows of a layout; ``changed`` replaces inputs, rows first."""
         inputs = {name: _input_rows(value, layout) for name, value in self.inputs.items()}
         inputs.update(changed)
-        run_on_rows(
-            self.program, messenger, layout.rows, inputs, opens_units=self.opens_units
+        run_on_rows(self.program, messenger, layout.rows, inputs, opens_units=self.opens_units)
+
+
+class SitesChanged(ValueError):
+    """The program has other sites than when it was probed."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"The program has other sites on other runs: {name!r} comes and goes. An SCM's "
+            "variables are fixed: let their values, not their presence, depend on chance."
         )
 
 
@@ -125,8 +133,15 @@ class StructuralRun(RowMessenger):
         self.edges = _edges_by_target(worlds)
 
     def run(self) -> "StructuralRun":
-        """Run the program."""
+        """Run the program.
+
+        Raises:
+            SitesChanged: It has other sites than when it was probed.
+        """
         self.query.run(self, self.layout)
+        for name in self.query.variables:
+            if name not in self.values:
+                raise SitesChanged(name)
         return self
 
     def factor(self, name: str) -> None:
@@ -137,6 +152,8 @@ class StructuralRun(RowMessenger):
         )
 
     def visit(self, site: Site) -> Tensor:
+        if self.query.variables and site.name not in self.query.variables:
+            raise SitesChanged(site.name)
         if site.shared:
             return self._visit_shared(site)
         value = self.natural(site)

@@ -85,20 +85,24 @@ class Training:
         Raises:
             ValueError: The loss is not finite.
         """
-        initial = self.kept
-        settings = self.settings
-        hidden = None if settings.progress is None else not settings.progress
-        with tqdm(total=settings.steps, disable=hidden, desc="fit") as bar:
-            try:
-                while self.left:
-                    self._step()
-                    self._look(bar)
-            except KeyboardInterrupt:
-                self.stopped = f"interrupted from the keyboard after {len(self.losses)} steps"
-                self._weigh(len(self.losses))
-            except Exception:
-                self._put_back(initial)
-                raise
+        initial, steps = self.kept, self.settings.steps
+        shown = self.settings.progress
+        try:
+            with tqdm(
+                total=steps, desc="fit", disable=None if shown is None else not shown
+            ) as bar:
+                try:
+                    while self.left:
+                        self._step()
+                        self._look(bar)
+                except KeyboardInterrupt:
+                    done = len(self.losses)
+                    self.stopped = f"interrupted from the keyboard after {done} steps"
+                self._check(bar)
+                self._weigh()
+        except Exception:
+            self._put_back(initial)
+            raise
         if self.best_step:
             self._put_back(self.kept)
 
@@ -122,37 +126,43 @@ class Training:
         self.left -= 1
 
     def _look(self, bar: Any) -> None:
-        step, last = len(self.losses), not self.left
-        if step - self.looked >= LOOK or time.monotonic() - self.since > SECONDS or last:
-            self._check_finite()
-            bar.update(step - self.looked)
-            bar.set_postfix(loss=f"{self.losses[-1].item():.4g}", held_out=f"{self.best:.4g}")
-            self.looked, self.since = step, time.monotonic()
-        if step % self.every == 0 or last:
-            self._weigh(step)
-
-    def _weigh(self, step: int) -> None:
-        """Ask the held-out units about the parameters."""
-        if not self.held_out:
+        step = len(self.losses)
+        if step - self.looked >= LOOK or time.monotonic() - self.since > SECONDS:
+            self._check(bar)
+        if step % self.every or self._weigh() or self.hastened or not self.held_out:
             return
-        total = sum(total.sum().item() for total, _ in self._evaluated())
-        mean = total / len(self.split.held_out)
         waited = step - self.best_step
-        if mean > self.best:
-            self.best, self.best_step, self.kept = mean, step, self._copy()
-        elif waited >= self.settings.patience * self.every and not self.hastened:
+        if waited >= self.settings.patience * self.every:
             self.hastened = True
             self.left = min(self.left, self.settings.steps // 10)
             self.stopped = f"the held-out log-likelihood had not risen for {waited} steps"
 
-    def _check_finite(self) -> None:
-        bad = ~torch.stack(self.losses[self.looked :]).isfinite()
-        if bool(bad.any()):
-            step = self.looked + int(bad.nonzero()[0]) + 1
+    def _weigh(self) -> bool:
+        """Keep the parameters if the held-out units like them better than all before."""
+        if not self.held_out:
+            return False
+        total = sum(total.sum().item() for total, _ in self._evaluated())
+        mean = total / len(self.split.held_out)
+        if not mean > self.best:
+            return False
+        self.best, self.best_step, self.kept = mean, len(self.losses), self._copy()
+        return True
+
+    def _check(self, bar: Any) -> None:
+        """Show the progress, and raise if a loss or a parameter is not finite."""
+        step, fresh = len(self.losses), self.losses[self.looked :]
+        if not fresh:
+            return
+        finite = torch.stack([t.isfinite().all() for t in (*fresh, *self.parameters)])
+        if not bool(finite.all()):
+            first = self.looked + 1 + min(int((~finite).nonzero()[0]), len(fresh))
+            units = self.objective.units.rows(self.rows)
             with torch.no_grad():
-                rows = self.rows
-                traces = self.objective.traces(rows, self.objective.units.rows(rows), 1.0)
-            raise not_finite(f"at step {step}", faults(*traces))
+                traces = self.objective.traces(self.rows, units, 1.0)
+            raise not_finite(f"at step {first}", faults(*traces))
+        bar.update(len(fresh))
+        bar.set_postfix(loss=f"{fresh[-1].item():.4g}", held_out=f"{self.best:.4g}")
+        self.looked, self.since = step, time.monotonic()
 
     def _evaluated(self) -> list[tuple[Tensor, dict[str, Tensor]]]:
         # The same draws every time: what changes is due to the parameters.

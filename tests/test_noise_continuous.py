@@ -311,7 +311,8 @@ def test_the_log_determinant_is_that_of_the_densities(name: str, dtype: torch.dt
     x = equation.forward(u)
     found = log_determinant(x, u)
     expected = equation.noise.log_prob(u) - equation.distribution.log_prob(x)
-    torch.testing.assert_close(found, expected.to(found.dtype), **tolerance(dtype))
+    size = 1e-6 if dtype == F64 else 1e-4
+    torch.testing.assert_close(found, expected.to(found.dtype), rtol=size, atol=size)
 
 
 @pytest.mark.parametrize("name", [n for n in FAMILIES if n not in ("Spline", "Conditional")])
@@ -386,6 +387,29 @@ def test_shapes_and_dtypes_are_those_of_the_site(name: str, dtype: torch.dtype) 
     assert equation.possible(x).all()
 
 
+@EVERY
+@pytest.mark.parametrize("inner", [(), (2,)], ids=["rows", "inner plate"])
+def test_worlds_share_the_noise_of_their_units(name: str, inner: tuple[int, ...]) -> None:
+    shape = (2, 3, 5)  # draws, worlds, units
+    d = build(name, F64).expand((*inner, 30))
+    equation = structural_equation(d)
+    u = equation.draw(Stream(0, "x", units=5, draws=2), inner)
+    x = equation.forward_rows(u.unsqueeze(1), shape, len(inner))
+    assert x.shape == d.batch_shape + d.event_shape
+    rows = x.movedim(len(inner), 0).reshape(*shape, *inner, *d.event_shape)
+    one = equation_of(name, F64).forward(u)
+    torch.testing.assert_close(rows, one.unsqueeze(1).expand_as(rows), rtol=1e-9, atol=1e-9)
+
+
+@EVERY
+def test_values_are_possible_everywhere_only_if_they_are(name: str) -> None:
+    equation = equation_of(name, F64)
+    x = torch.linspace(-30, 30, 13, dtype=F64).reshape(13, *[1] * len(equation.noise_shape))
+    x = x.expand(13, *equation.distribution.event_shape)
+    if equation.everywhere:
+        assert equation.possible(x).all()
+
+
 @pytest.mark.parametrize(
     ("distribution", "value"),
     [
@@ -393,11 +417,16 @@ def test_shapes_and_dtypes_are_those_of_the_site(name: str, dtype: torch.dtype) 
         (dist.Pareto(2.0, 1.0), 1.0),
         (dist.Beta(2.0, 1.0), 1.5),
         (dist.FoldedDistribution(dist.Uniform(-1.0, 2.0)), 2.5),
-        (dist.TransformedDistribution(dist.Exponential(1.0), transforms.AffineTransform(5, 1)), 4.0),
+        (
+            dist.TransformedDistribution(dist.Exponential(1.0), transforms.AffineTransform(5, 1)),
+            4.0,
+        ),
     ],
 )
 def test_a_value_of_density_zero_is_impossible(distribution: Any, value: float) -> None:
-    assert not structural_equation(distribution).possible(torch.tensor(value))
+    equation = structural_equation(distribution)
+    assert not equation.possible(torch.tensor(value))
+    assert not equation.everywhere
 
 
 def test_an_independent_value_is_possible_where_all_its_parts_are() -> None:
@@ -416,22 +445,35 @@ class Rounded(dist.Normal):
     """A family of the user's own, which changes the law of its ancestor."""
 
     def sample(self, sample_shape: Any = ()) -> Tensor:
-        return super().sample(sample_shape).round()
+        value: Tensor = dist.Normal.sample(self, sample_shape)
+        return value.round()
 
 
 @pytest.mark.parametrize(
     ("distribution", "word"),
     [
-        (dist.TransformedDistribution(standard_normal(torch.ones(()), 2), [flows.Planar(2)]),
-         "Planar"),
-        (dist.TransformedDistribution(dist.Normal(0.0, 1.0), transforms.AbsTransform()),
-         "bijection"),
-        (dist.TransformedDistribution(dist.Normal(0.0, 1.0),
-                                      transforms.PowerTransform(torch.tensor(2.0))), "inverse"),
-        (dist.RelaxedBernoulliStraightThrough(torch.tensor(0.5), logits=torch.tensor(0.0)),
-         "StraightThrough"),
-        (dist.RelaxedOneHotCategoricalStraightThrough(torch.tensor(0.5), logits=torch.zeros(3)),
-         "StraightThrough"),
+        (
+            dist.TransformedDistribution(standard_normal(torch.ones(()), 2), [flows.Planar(2)]),
+            "Planar",
+        ),
+        (
+            dist.TransformedDistribution(dist.Normal(0.0, 1.0), transforms.AbsTransform()),
+            "bijection",
+        ),
+        (
+            dist.TransformedDistribution(
+                dist.Normal(0.0, 1.0), transforms.PowerTransform(torch.tensor(2.0))
+            ),
+            "inverse",
+        ),
+        (
+            dist.RelaxedBernoulliStraightThrough(torch.tensor(0.5), logits=torch.tensor(0.0)),
+            "StraightThrough",
+        ),
+        (
+            dist.RelaxedOneHotCategoricalStraightThrough(torch.tensor(0.5), logits=torch.zeros(3)),
+            "StraightThrough",
+        ),
         (Rounded(0.0, 1.0), "Rounded"),
         (dist.Independent(Rounded(torch.zeros(2), 1.0), 1), "Rounded"),
         (dist.FoldedDistribution(Rounded(0.0, 1.0)), "Rounded"),
@@ -489,7 +531,9 @@ def test_the_incomplete_gamma_function_reaches_far_tails() -> None:
     x = torch.tensor([5e3, 1e-20, 16e3], dtype=F64)
     log_f, log_s = gamma_module.log_cdf(a, x)
     found = torch.stack((log_f[0], log_f[1], log_s[2]))
-    expected = torch.tensor([-1936.3029753315976, -963.36965365837176, -1304.9774429968925], dtype=F64)
+    expected = torch.tensor(
+        [-1936.3029753315976, -963.36965365837176, -1304.9774429968925], dtype=F64
+    )
     torch.testing.assert_close(found, expected, rtol=1e-13, atol=0)
 
 
@@ -599,7 +643,8 @@ def noise_cdf(equation: StructuralEquation) -> Callable[[Any], Any]:
 
     def cdf(t: Any) -> Any:
         points = torch.as_tensor(t, dtype=F64).reshape(-1, *[1] * len(noise.batch_shape))
-        return noise.cdf(points).reshape(len(points), -1)[:, 0].numpy()
+        values: Tensor = noise.cdf(points)
+        return values.reshape(len(points), -1)[:, 0].numpy()
 
     return cdf
 
@@ -608,20 +653,11 @@ def log_determinant(x: Tensor, u: Tensor) -> Tensor:
     """Return ``log|det dx/du|`` of each row."""
     if x.dim() == 1:
         return torch.autograd.grad(x.sum(), u)[0].abs().log()
-    rows = [
-        torch.autograd.grad(x[:, k].sum(), u, retain_graph=True)[0] for k in range(x.shape[1])
-    ]
+    rows = [torch.autograd.grad(x[:, k].sum(), u, retain_graph=True)[0] for k in range(x.shape[1])]
     return torch.linalg.slogdet(torch.stack(rows, 1)).logabsdet
 
 
-def tolerance(dtype: torch.dtype) -> dict[str, float]:
-    size = 1e-6 if dtype == F64 else 1e-4
-    return {"rtol": size, "atol": size}
-
-
-def finite_difference(
-    value: Callable[..., Tensor], inputs: list[Tensor], index: int
-) -> Tensor:
+def finite_difference(value: Callable[..., Tensor], inputs: list[Tensor], index: int) -> Tensor:
     """Return the gradient in one input by central differences of fourth order."""
     start = [t.detach() for t in inputs]
     flat = start[index].flatten()

@@ -64,7 +64,7 @@ class _Worlds(StructuralRun):
             )
         device = torch.get_default_device()
         seed = draw_seed() if seed is None else seed
-        query = Query(_nothing, {}, False, (), couplings, seed, device)
+        query = Query(_nothing, {}, False, {}, couplings, seed, device)
         self.size = size
         super().__init__(query, Layout(size, len(every)), Noise(seed, size, 1, device), every)
 

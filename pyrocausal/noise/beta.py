@@ -10,7 +10,7 @@ from torch.nn.functional import logsigmoid
 
 from pyrocausal.noise.equation import register
 from pyrocausal.noise.logistic_scale import LogisticScale, ScalarLaw
-from pyrocausal.noise.tails import excess, log1mexp, stirling_remainder
+from pyrocausal.noise.tails import excess, log1mexp, normal_score, stirling_remainder
 
 __all__ = ["BetaEquation", "LogitBeta", "log_cdf"]
 
@@ -49,13 +49,19 @@ class LogitBeta(ScalarLaw):
 
     Args:
         terms: Pairs of terms of the continued fraction, as in ``log_cdf``.
+
+    Example:
+        >>> half, one = torch.tensor(0.0).double(), torch.tensor(1.0).double()
+        >>> LogitBeta().quantile(half, one, 2 * one).sigmoid()  # 1 - sqrt(1/2)
+        tensor(0.2929, dtype=torch.float64)
     """
 
     def __init__(self, terms: int = _TERMS) -> None:
         self.terms = terms
 
     def tails(self, y: Tensor, *theta: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        return _tails(*theta, y, self.terms)
+        a, b = theta
+        return _tails(a, b, y, self.terms)
 
     def score(self, y: Tensor, *theta: Tensor) -> Tensor:
         a, b = theta
@@ -127,8 +133,7 @@ def _log_beta(a: Tensor, b: Tensor) -> Tensor:
 
 def _normal_guess(log_cdf: Tensor, log_sf: Tensor, a: Tensor, b: Tensor) -> Tensor:
     # Cochran's approximation to Fisher's z, whose double is the logit up to log(a/b).
-    smaller = torch.minimum(log_cdf, log_sf).exp().clamp(min=1e-300)
-    z = torch.special.ndtri(smaller) * torch.where(log_cdf < log_sf, 1.0, -1.0)
+    z = normal_score(log_cdf, log_sf)
     p, q = 1 / (2 * a - 1).clamp(min=1.0), 1 / (2 * b - 1).clamp(min=1.0)
     lift, h = (z.square() - 3) / 6, 2 / (p + q)
     g = -z * torch.sqrt(h + lift) / h - (q - p) * (lift + 5 / 6 - 2 / (3 * h))
@@ -164,9 +169,7 @@ def _continued_fraction(a: Tensor, b: Tensor, x: Tensor, terms: int) -> Tensor:
     return (1 - (a + b) * x / (a + 1) / value).reciprocal()
 
 
-def _coefficients(
-    a: Tensor, b: Tensor, x: Tensor, m: Tensor | int
-) -> tuple[Tensor, Tensor]:
+def _coefficients(a: Tensor, b: Tensor, x: Tensor, m: Tensor | int) -> tuple[Tensor, Tensor]:
     step = a + 2 * m
     scaled = x / step
     even = m * (b - m) * scaled / (step - 1)

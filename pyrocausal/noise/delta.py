@@ -23,6 +23,10 @@ class DeltaEquation(StructuralEquation):
     noise_shape = torch.Size([0])
 
     @property
+    def everywhere(self) -> bool:
+        return False  # Pyro gives it the whole line as its support
+
+    @property
     def noise(self) -> Any:
         zero = torch.zeros((), dtype=torch.float64, device=self.distribution.v.device)
         return dist.Normal(zero, zero + 1).expand((*self.distribution.batch_shape, 0)).to_event(1)

@@ -79,10 +79,10 @@ def pick(table: Tensor, index: Tensor) -> Tensor:
 
 
 def needed(v: Tensor | None) -> Tensor:
-    """Return ``v``, or say that a posterior of discrete noise consumes uniforms."""
+    """Return ``v``, or say that this posterior consumes uniforms."""
     if v is None:
         raise TypeError(
-            "The noise of a discrete variable is random given its value: posterior(x, v) needs "
+            "The noise of this variable is random given its value: posterior(x, v) needs "
             "uniforms v of shape (*batch, *posterior_shape), got None."
         )
     return v

@@ -10,7 +10,13 @@ from torch import Tensor
 
 from pyrocausal.noise.equation import register
 from pyrocausal.noise.logistic_scale import LogisticScale, ScalarLaw
-from pyrocausal.noise.tails import excess, from_log_pair, log1mexp, stirling_remainder
+from pyrocausal.noise.tails import (
+    excess,
+    from_log_pair,
+    log1mexp,
+    normal_score,
+    stirling_remainder,
+)
 
 __all__ = ["GammaEquation", "InverseGammaEquation", "LogGamma", "log_cdf"]
 
@@ -40,7 +46,13 @@ def log_cdf(a: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
 
 
 class LogGamma(ScalarLaw):
-    """The law of ``y = log X``, ``X ~ Gamma(a, 1)``; its log density is concave."""
+    """The law of ``y = log X``, ``X ~ Gamma(a, 1)``; its log density is concave.
+
+    Example:
+        >>> half, one = torch.tensor(0.0).double(), torch.tensor(1.0).double()
+        >>> LogGamma().quantile(half, one).exp()  # the median of Exponential(1)
+        tensor(0.6931, dtype=torch.float64)
+    """
 
     def tails(self, y: Tensor, *theta: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         return _tails(theta[0], y.exp(), y)
@@ -54,10 +66,8 @@ class LogGamma(ScalarLaw):
         (a,) = theta
         low = (log_cdf + torch.lgamma(a + 1)) / a
         high = torch.log(a + torch.sqrt(-2 * a * log_sf) - log_sf)
-        smaller = torch.minimum(log_cdf, log_sf).exp().clamp(min=1e-300)
-        z = torch.special.ndtri(smaller) * torch.where(log_cdf < log_sf, 1.0, -1.0)
         # Wilson and Hilferty: the cube root of X is nearly normal.
-        root = 1 - 1 / (9 * a) + z / (3 * a.sqrt())
+        root = 1 - 1 / (9 * a) + normal_score(log_cdf, log_sf) / (3 * a.sqrt())
         guess = a.log() + 3 * root.clamp(min=0.1).log()
         return torch.where(root > 0.1, guess, low), low, high
 
@@ -116,9 +126,7 @@ def _inverse_gamma(d: Any) -> InverseGammaEquation:
 
 def _tails(a: Tensor, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     # At x = exp(y), which may underflow: log P, log Q, and the log density of log X.
-    log_density = (
-        0.5 * torch.log(a / (2 * pi)) - a * excess(y - a.log()) - stirling_remainder(a)
-    )
+    log_density = 0.5 * torch.log(a / (2 * pi)) - a * excess(y - a.log()) - stirling_remainder(a)
     lower, upper = _log_lower(a, x, log_density), _log_upper(a, x, log_density)
     below = lower < upper
     # Only the smaller tail is precise; the other follows from it.

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from pyrocausal.noise.equation import StructuralEquation, register
 from pyrocausal.noise.streams import Stream
+from pyrocausal.noise.tails import normal_quantile
 
 __all__ = [
     "CauchyEquation",
@@ -62,7 +63,7 @@ class NormalEquation(LocationScale):
     standard = dist.Normal
 
     def from_uniform(self, v: Tensor) -> Tensor:
-        return torch.special.ndtri(v).to(self.loc.dtype)
+        return normal_quantile(v).to(self.loc.dtype)
 
     def draw(self, stream: Stream, inner: tuple[int, ...] = ()) -> Tensor:
         return stream.normals(inner, self.loc.dtype)

@@ -1,6 +1,7 @@
 """Families whose noise is the logit of the CDF: ``u = log F(x) - log S(x) ~ Logistic(0, 1)``."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import pyro.distributions as dist
@@ -53,19 +54,18 @@ class ScalarLaw(ABC):
 
     def logit(self, y: Tensor, *theta: Tensor) -> Tensor:
         """Return ``log F(y) - log S(y)``; the arguments broadcast."""
-        result: Tensor = _Logit.apply(self, *torch.broadcast_tensors(y, *theta))
-        return result
+        return _logit(self, *torch.broadcast_tensors(y, *theta))
 
     def quantile(self, u: Tensor, *theta: Tensor) -> Tensor:
         """Return the ``y`` with ``logit(y) = u``; the arguments broadcast."""
-        result: Tensor = _Quantile.apply(self, *torch.broadcast_tensors(u, *theta))
-        return result
+        return _quantile(self, *torch.broadcast_tensors(u, *theta))
 
     def sensitivity(self, y: Tensor, *theta: Tensor) -> tuple[Tensor, ...]:
         """Return the derivatives of ``logit`` in the parameters, at fixed ``y``."""
-        _, pull = torch.func.vjp(lambda *t: from_log_pair(*self.tails(y, *t)[:2]), *theta)
-        gradients: tuple[Tensor, ...] = pull(torch.ones_like(y))
-        return gradients
+        pull: Callable[[Tensor], tuple[Tensor, ...]] = torch.func.vjp(
+            lambda *t: from_log_pair(*self.tails(y, *t)[:2]), *theta
+        )[1]
+        return pull(torch.ones_like(y))
 
     def slope(self, y: Tensor, *theta: Tensor) -> Tensor:
         """Return the derivative of ``logit`` in ``y``."""
@@ -137,6 +137,10 @@ class _Quantile(Function):
         if not any(ctx.needs_input_grad[2:]):
             return None, for_u, *[None] * len(theta)
         return None, for_u, *[-for_u * d for d in ctx.law.sensitivity(y, *theta)]
+
+
+_logit: Callable[..., Tensor] = _Logit.apply
+_quantile: Callable[..., Tensor] = _Quantile.apply
 
 
 class LogisticScale(StructuralEquation):

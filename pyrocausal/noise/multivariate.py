@@ -9,6 +9,7 @@ from torch import Tensor
 
 from pyrocausal.noise.equation import StructuralEquation, register
 from pyrocausal.noise.streams import Stream
+from pyrocausal.noise.tails import normal_quantile
 
 __all__ = ["MultivariateNormalEquation"]
 
@@ -23,6 +24,12 @@ class MultivariateNormalEquation(StructuralEquation):
         distribution: The distribution, of event shape ``(p,)``.
         loc: Mean, shape ``(*batch, p)``.
         factor: ``L``, shape ``(*batch, p, p)`` or ``(p, p)``.
+
+    Example:
+        >>> factor = torch.tensor([[1.0, 0.0], [3.0, 2.0]])
+        >>> d = dist.MultivariateNormal(torch.zeros(2), scale_tril=factor)
+        >>> MultivariateNormalEquation(d, d.loc, factor).forward(torch.tensor([1.0, -1.0]))
+        tensor([1., 1.])
     """
 
     def __init__(self, distribution: Any, loc: Tensor, factor: Tensor) -> None:
@@ -37,7 +44,7 @@ class MultivariateNormalEquation(StructuralEquation):
         return dist.Normal(zero, zero + 1).expand(shape).to_event(1)
 
     def from_uniform(self, v: Tensor) -> Tensor:
-        return torch.special.ndtri(v).to(self.loc.dtype)
+        return normal_quantile(v).to(self.loc.dtype)
 
     def draw(self, stream: Stream, inner: tuple[int, ...] = ()) -> Tensor:
         return stream.normals((*inner, *self.noise_shape), self.loc.dtype)
@@ -51,10 +58,10 @@ class MultivariateNormalEquation(StructuralEquation):
         residual = x - self.loc
         if self.factor.dim() == 2:
             rows = residual.reshape(-1, residual.shape[-1])
-            solved = torch.linalg.solve_triangular(self.factor.mT, rows, upper=True, left=False)
-            return solved.reshape(residual.shape)
-        columns = residual.unsqueeze(-1)
-        return torch.linalg.solve_triangular(self.factor, columns, upper=False).squeeze(-1)
+            u: Tensor = torch.linalg.solve_triangular(self.factor.mT, rows, upper=True, left=False)
+            return u.reshape(residual.shape)
+        u = torch.linalg.solve_triangular(self.factor, residual.unsqueeze(-1), upper=False)
+        return u.squeeze(-1)
 
 
 @register(torch_dist.MultivariateNormal)

@@ -11,6 +11,7 @@ from torch import Tensor
 from pyrocausal.noise.equation import StructuralEquation, register
 from pyrocausal.noise.location_scale import NormalEquation
 from pyrocausal.noise.streams import Stream
+from pyrocausal.noise.tails import normal_quantile
 from pyrocausal.noise.wrappers import OnBase
 
 __all__ = [
@@ -24,7 +25,10 @@ __all__ = [
 
 
 class _HalfLine(StructuralEquation):
-    """``x = scale * u``, with ``u`` of the family's standard form."""
+    """``x = scale * u``, with ``u`` of the family's standard form.
+
+    A subclass sets ``standard``, which takes one parameter, and implements ``from_uniform``.
+    """
 
     standard: ClassVar[Any]
 
@@ -49,7 +53,7 @@ class HalfNormalEquation(_HalfLine):
     standard = dist.HalfNormal
 
     def from_uniform(self, v: Tensor) -> Tensor:
-        return -torch.special.ndtri(0.5 * v).to(self.scale.dtype)
+        return -normal_quantile(0.5 * v).to(self.scale.dtype)
 
     def draw(self, stream: Stream, inner: tuple[int, ...] = ()) -> Tensor:
         return stream.normals(inner, self.scale.dtype).abs()
@@ -102,7 +106,14 @@ class ParetoEquation(ExponentialEquation):
 
 
 class LogNormalEquation(OnBase):
-    """``x = exp(loc + scale * u)``, ``u ~ Normal(0, 1)``."""
+    """``x = exp(loc + scale * u)``, ``u ~ Normal(0, 1)``.
+
+    Example:
+        >>> d = dist.LogNormal(1.0, 2.0)
+        >>> equation = LogNormalEquation(d, NormalEquation(d, d.loc, d.scale))
+        >>> equation.forward(torch.tensor(0.5)).log()
+        tensor(2.)
+    """
 
     def forward(self, u: Tensor) -> Tensor:
         return self.base.forward(u).exp()
@@ -112,9 +123,6 @@ class LogNormalEquation(OnBase):
 
     def posterior(self, x: Tensor, v: Tensor | None = None) -> Tensor:
         return self.base.posterior(x.log())
-
-    def possible(self, x: Tensor) -> Tensor:
-        return x > 0
 
 
 @register(torch_dist.HalfNormal)

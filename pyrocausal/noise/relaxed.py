@@ -7,6 +7,7 @@ import torch
 import torch.distributions as torch_dist
 from torch import Tensor
 
+from pyrocausal.noise.discrete import needed
 from pyrocausal.noise.equation import StructuralEquation, register
 from pyrocausal.noise.gamma import LogGamma
 from pyrocausal.noise.location_scale import LogisticEquation
@@ -16,7 +17,16 @@ __all__ = ["RelaxedBernoulliEquation", "RelaxedOneHotEquation"]
 
 
 class RelaxedBernoulliEquation(OnBase):
-    """``x = sigmoid((logit + u) / temperature)``, ``u ~ Logistic(0, 1)``."""
+    """``x = sigmoid((logit + u) / temperature)``, ``u ~ Logistic(0, 1)``.
+
+    Example:
+        >>> d = dist.RelaxedBernoulli(torch.tensor(0.5), logits=torch.tensor(1.0))
+        >>> _relaxed_bernoulli(d).forward(torch.tensor(-1.0))
+        tensor(0.5000)
+
+    References:
+        Maddison, Mnih, Teh (2017), The concrete distribution.
+    """
 
     def forward(self, u: Tensor) -> Tensor:
         return _interior(torch.sigmoid(self.base.forward(u)))
@@ -24,15 +34,19 @@ class RelaxedBernoulliEquation(OnBase):
     def posterior(self, x: Tensor, v: Tensor | None = None) -> Tensor:
         return self.base.posterior(torch.logit(_interior(x)))
 
-    def possible(self, x: Tensor) -> Tensor:
-        return (x >= 0) & (x <= 1)
-
 
 class RelaxedOneHotEquation(StructuralEquation):
     """``x = softmax((logits + g) / temperature)``, with K independent standard Gumbels ``g``.
 
     The value has one dimension less than the noise. With ``h = temperature log x - logits``,
     ``g = h + logsumexp(-h) - log G``, where ``G ~ Gamma(K, 1)`` is what the value leaves open.
+
+    Example:
+        >>> d = dist.RelaxedOneHotCategorical(torch.tensor(0.5), logits=torch.zeros(2))
+        >>> equation = RelaxedOneHotEquation(d)
+        >>> g = equation.posterior(torch.tensor([0.2, 0.8]), torch.tensor(0.5).double())
+        >>> equation.forward(g)
+        tensor([0.2000, 0.8000])
     """
 
     posterior_shape = torch.Size()
@@ -55,8 +69,7 @@ class RelaxedOneHotEquation(StructuralEquation):
         return torch.softmax((self.logits + u) / self.temperature, -1)
 
     def posterior(self, x: Tensor, v: Tensor | None = None) -> Tensor:
-        if v is None:
-            raise ValueError("The posterior of RelaxedOneHotCategorical is random: pass uniforms v.")
+        v = needed(v)
         h = self.temperature * torch.log(_interior(x)) - self.logits
         count = v.new_tensor(float(self.noise_shape[0]))
         log_g = LogGamma().quantile(torch.logit(v), count).to(h.dtype)

@@ -20,7 +20,12 @@ _TINY = 1e-150  # keeps logarithms, and the slope, finite at the median
 class StudentTEquation(LogisticScale):
     """``x = loc + scale * t_df(u)``, ``u ~ Logistic(0, 1)``.
 
-    ``P(|T| > t) = I_w(df/2, 1/2)`` with ``logit w = log df - 2 log t``.
+    ``P(|T| > t) = I_x(df/2, 1/2)`` with ``logit x = log df - 2 log t``.
+
+    Example:
+        >>> d = torch_dist.StudentT(torch.tensor(1.0), 0.0, 1.0)  # Cauchy: 1 is the third quartile
+        >>> StudentTEquation(d, d.df, d.loc, d.scale).posterior(torch.tensor(1.0)).sigmoid()
+        tensor(0.7500, dtype=torch.float64)
     """
 
     def forward(self, u: Tensor) -> Tensor:

@@ -6,7 +6,15 @@ import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
-__all__ = ["excess", "from_log_pair", "log1mexp", "stirling_remainder", "to_log_pair"]
+__all__ = [
+    "excess",
+    "from_log_pair",
+    "log1mexp",
+    "normal_quantile",
+    "normal_score",
+    "stirling_remainder",
+    "to_log_pair",
+]
 
 _HALF_LOG_2PI = 0.5 * log(2 * pi)
 # Bernoulli numbers over 2k(2k-1): the remainder of Stirling's series in 1/z.
@@ -58,6 +66,29 @@ def to_log_pair(u: Tensor) -> tuple[Tensor, Tensor]:
         (tensor(0.5000), tensor(0.5000))
     """
     return logsigmoid(u), logsigmoid(-u)
+
+
+def normal_quantile(p: Tensor) -> Tensor:
+    """Return the standard normal quantile of the probabilities ``p``.
+
+    Example:
+        >>> normal_quantile(torch.tensor([0.5, 0.975]))
+        tensor([0.0000, 1.9600])
+    """
+    quantile: Tensor = torch.special.ndtri(p)
+    return quantile
+
+
+def normal_score(log_cdf: Tensor, log_sf: Tensor) -> Tensor:
+    """Return the standard normal quantile of a pair of log tail probabilities.
+
+    Example:
+        >>> p = torch.tensor([0.025, 0.975])
+        >>> normal_score(p.log(), (1 - p).log())
+        tensor([-1.9600,  1.9600])
+    """
+    smaller = torch.minimum(log_cdf, log_sf).exp().clamp(min=torch.finfo(log_cdf.dtype).tiny)
+    return normal_quantile(smaller) * torch.where(log_cdf < log_sf, 1.0, -1.0)
 
 
 def excess(t: Tensor) -> Tensor:

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.distributions.transforms import _InverseTransform
 
 from pyrocausal.errors import NotAbducible
+from pyrocausal.noise.discrete import needed
 from pyrocausal.noise.equation import StructuralEquation, register, structural_equation
 from pyrocausal.noise.wrappers import OnBase
 
@@ -19,7 +20,14 @@ _INVERTIBLE: set[tuple[type, ...]] = set()  # chains that passed the trial, by t
 
 
 class TransformedEquation(OnBase):
-    """``x = T(f_base(u))``, with the noise of the base; ``u = f_base^-1(T^-1(x))``."""
+    """``x = T(f_base(u))``, with the noise of the base; ``u = f_base^-1(T^-1(x))``.
+
+    Example:
+        >>> chain = [torch_dist.AffineTransform(1.0, 2.0), torch_dist.ExpTransform()]
+        >>> d = dist.TransformedDistribution(dist.Normal(0.0, 1.0), chain)
+        >>> structural_equation(d).forward(torch.tensor(0.5)).log()
+        tensor(2.)
+    """
 
     def forward(self, u: Tensor) -> Tensor:
         return self._transform(self.base.forward(u))
@@ -43,12 +51,15 @@ class TransformedEquation(OnBase):
     def inverse_works(self) -> bool:
         """Say whether the inverse gives back what went in, at points in both tails."""
         shape = self.distribution.batch_shape + self.noise_shape
-        v = torch.linspace(0.1, 0.9, max(shape.numel(), 1), dtype=torch.float64)
+        v = torch.linspace(
+            0.1, 0.9, shape.numel(), dtype=torch.float64, device=_device(self.distribution)
+        )
         try:
             return all(self._returns(w.reshape(shape)) for w in (v, 1 - v))
         except (KeyError, NotImplementedError):  # transforms that know only cached values
             return False
 
+    @torch.no_grad()
     def _returns(self, v: Tensor) -> bool:
         z = self.base.forward(self.base.from_uniform(v))
         # A copy, since a transform remembers the identity of its last output.
@@ -57,7 +68,13 @@ class TransformedEquation(OnBase):
 
 
 class FoldedEquation(OnBase):
-    """``x = |f_base(u)|``; a posterior draw first draws the sign from its posterior."""
+    """``x = |f_base(u)|``; a posterior draw first draws the sign from its posterior.
+
+    Example:
+        >>> equation = structural_equation(dist.FoldedDistribution(dist.Normal(1.0, 2.0)))
+        >>> equation.posterior(torch.tensor(3.0), torch.tensor(0.1).double())
+        tensor(1.)
+    """
 
     def __init__(self, distribution: Any, base: StructuralEquation) -> None:
         if not base.inverts:
@@ -69,8 +86,7 @@ class FoldedEquation(OnBase):
         return self.base.forward(u).abs()
 
     def posterior(self, x: Tensor, v: Tensor | None = None) -> Tensor:
-        if v is None:
-            raise ValueError("The posterior of FoldedDistribution is random: pass uniforms v.")
+        v = needed(v)
         log_odds = self._log_prob(x) - self._log_prob(-x)
         return self.base.posterior(torch.where(v < torch.sigmoid(log_odds), x, -x))
 
@@ -106,6 +122,16 @@ def _transformed(d: Any) -> StructuralEquation:
 @register(dist.FoldedDistribution)
 def _folded(d: Any) -> FoldedEquation:
     return FoldedEquation(d, structural_equation(d.base_dist))
+
+
+def _device(d: Any) -> torch.device | None:
+    # That of the first parameter found, in the distribution or its bases.
+    for value in vars(d).values():
+        if isinstance(value, Tensor):
+            return value.device
+        if isinstance(value, torch_dist.Distribution):
+            return _device(value)
+    return None
 
 
 def _classes(part: Any) -> Iterator[type]:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from pyrocausal.noise.equation import register
 from pyrocausal.noise.logistic_scale import LogisticScale, ScalarLaw
-from pyrocausal.noise.tails import log1mexp
+from pyrocausal.noise.tails import log1mexp, normal_score
 
 __all__ = ["HalfVonMises", "VonMisesEquation"]
 
@@ -47,13 +47,21 @@ class HalfVonMises(ScalarLaw):
     ) -> tuple[Tensor, Tensor, Tensor]:
         # The density rises up to the mode, so the uniform law bounds the quantile from below.
         low = log(2 * pi) + log_cdf
-        z = torch.special.ndtri(log_cdf.exp().clamp(min=1e-300))
+        z = normal_score(log_cdf, log_sf)
         normal = torch.log((pi + z / theta[0].sqrt()).clamp(min=1e-300))
         return torch.maximum(low, normal), low, torch.full_like(low, log(pi))
 
 
 class VonMisesEquation(LogisticScale):
-    """``x = wrap(loc + theta_kappa(u))``, ``u ~ Logistic(0, 1)``, with the cut at ``loc + pi``."""
+    """``x = wrap(loc + theta_kappa(u))``, ``u ~ Logistic(0, 1)``, with the cut at ``loc + pi``.
+
+    Values outside ``[-pi, pi)`` stand for the same angle inside.
+
+    Example:
+        >>> d = torch_dist.VonMises(torch.tensor(1.0), torch.tensor(4.0))
+        >>> VonMisesEquation(d, d.loc, d.concentration).forward(torch.tensor(0.0).double())
+        tensor(1.)
+    """
 
     def forward(self, u: Tensor) -> Tensor:
         loc, kappa = self.parameters

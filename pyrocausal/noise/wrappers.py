@@ -59,7 +59,13 @@ class OnBase(StructuralEquation):
 
 
 class IndependentEquation(OnBase):
-    """The equation of the base, whose last batch dimensions have become event dimensions."""
+    """The equation of the base, whose last batch dimensions have become event dimensions.
+
+    Example:
+        >>> equation = structural_equation(dist.Normal(torch.zeros(3), 1.0).to_event(1))
+        >>> equation.noise_shape
+        torch.Size([3])
+    """
 
     def __init__(self, distribution: Any, base: StructuralEquation) -> None:
         super().__init__(distribution, base)

@@ -47,6 +47,10 @@ class ZeroInflatedEquation(StructuralEquation):
         self.posterior_shape = torch.Size([2 + numbers + posterior_size(self.base)])
 
     @property
+    def everywhere(self) -> bool:
+        return False  # a gate of probability 1 leaves zero alone
+
+    @property
     def noise(self) -> Any:
         return JointNoise(self, self._log_density, self.gate_logit.device)
 

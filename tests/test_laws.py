@@ -1,0 +1,267 @@
+"""The laws of counterfactuals, on every model of the zoo and every kind of evidence."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Final
+
+import networkx as nx
+import pyro
+import pytest
+import torch
+from torch import Tensor
+
+import pyrocausal as pc
+from pyrocausal import zoo
+
+UNITS: Final = 24
+Values = Mapping[str, Tensor]
+
+
+def everything(sample: Values, model: zoo.Model) -> dict[str, Tensor]:
+    """All variables of all units."""
+    return dict(sample)
+
+
+def roots(sample: Values, model: zoo.Model) -> dict[str, Tensor]:
+    """The variables without causes."""
+    children = {child for _, child in model.edges}
+    return {name: value for name, value in sample.items() if name not in children}
+
+
+def first_half(sample: Values, model: zoo.Model) -> dict[str, Tensor]:
+    """The variables that the program runs first."""
+    names = list(sample)
+    return {name: sample[name] for name in names[: (len(names) + 1) // 2]}
+
+
+def unit_by_unit(sample: Values, model: zoo.Model) -> dict[str, Tensor]:
+    """For each unit another number of variables, from none to all; NaN for the others."""
+    units = torch.arange(UNITS) % (len(sample) + 1)
+    return {
+        name: torch.where(over(units > position, value), value.float(), torch.nan)
+        for position, (name, value) in enumerate(sample.items())
+    }
+
+
+PATTERNS: Final = {
+    "everything": everything,
+    "roots": roots,
+    "first half": first_half,
+    "unit by unit": unit_by_unit,
+}
+"""Evidence that needs no inference: whatever is observed, its causes are observed too."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """Units of a model, and what was seen of them; latent variables may be seen here."""
+
+    model: zoo.Model
+    scm: pc.SCM
+    evidence: Values
+    factual: Values
+
+    @classmethod
+    @cache
+    def of(cls, name: str, pattern: str) -> "Case":
+        """Sample units, hide a part of them, and complete them from the prior again."""
+        model = zoo.MODELS[name]
+        scm = pc.SCM(model.program, name=name)
+        evidence = PATTERNS[pattern](scm.sample(UNITS, seed=1), model)
+        abduction = scm.abduct(evidence, seed=2)
+        factual = {name: value[0, 0] for name, value in abduction.factual.items()}
+        return cls(model, scm, evidence, factual)
+
+    def ask(self, do: Any, **options: Any) -> Any:
+        """Ask what would have been, of the same units each time."""
+        return self.scm.counterfactual(self.evidence, do, seed=2, **options)
+
+    def descendants(self, name: str) -> set[str]:
+        """Return what is below a variable in the graph that the zoo declares."""
+        return set(nx.descendants(nx.DiGraph(self.model.edges), name))
+
+    def others(self) -> Iterator[tuple[str, Tensor]]:
+        """Yield each variable with a value that another unit has."""
+        for name, value in self.factual.items():
+            yield name, value.roll(1, 0)
+
+
+@pytest.fixture(params=[(name, pattern) for name in zoo.MODELS for pattern in PATTERNS], ids="-".join)
+def case(request: pytest.FixtureRequest) -> Case:
+    return Case.of(*request.param)
+
+
+def over(mask: Tensor, value: Tensor) -> Tensor:
+    """Lay a mask of units over a value."""
+    return mask.reshape(mask.shape + (1,) * (value.dim() - 1))
+
+
+def world_of(answer: Values, index: int) -> dict[str, Tensor]:
+    """Return one world of an answer."""
+    return {name: value[index] for name, value in answer.items()}
+
+
+def assert_equal(found: Values, expected: Values) -> None:
+    """Check that all values are the same to the last bit."""
+    assert found.keys() == expected.keys()
+    for name, value in expected.items():
+        assert found[name].dtype == value.dtype, name
+        assert torch.equal(found[name], value), name
+
+
+def assert_close(found: Values, expected: Values, rtol: float = 1e-5) -> None:
+    """Check that values agree, where a sum's terms may be as large as the largest value."""
+    assert found.keys() == expected.keys()
+    for name, value in expected.items():
+        atol = rtol * float(value.abs().max())
+        torch.testing.assert_close(found[name], value, rtol=rtol, atol=atol, msg=explain(name))
+
+
+def explain(name: str) -> Callable[[str], str]:
+    return lambda message: f"{name}: {message}"
+
+
+def same(found: Tensor, expected: Tensor) -> Tensor:
+    """Say for which units two values agree."""
+    near = torch.isclose(found, expected, rtol=1e-5, atol=1e-5 * float(expected.abs().max()))
+    return near.reshape(len(near), -1).all(1)
+
+
+def test_no_action_gives_the_factual_world(case: Case) -> None:
+    assert_equal(case.ask({}), case.factual)
+    name, value = next(case.others())
+    assert_equal(world_of(case.ask([{name: value}, {}]), 1), case.factual)
+
+
+def test_evidence_is_kept_in_the_factual_world(case: Case) -> None:
+    for name, value in case.evidence.items():
+        seen = ~value.isnan()
+        assert torch.equal(case.factual[name][seen].to(value.dtype), value[seen])
+    assert_equal(case.ask({}).factual, case.factual)
+
+
+def test_composition_setting_a_variable_to_its_factual_value_changes_nothing(case: Case) -> None:
+    for name, value in case.factual.items():
+        assert_close(case.ask({name: value}), case.factual)
+
+
+def test_composition_setting_what_a_world_has_anyway_changes_nothing_there(case: Case) -> None:
+    for name, value in case.others():
+        world = case.ask({name: value})
+        again = [{name: value, other: world[other]} for other in world if other != name]
+        answer = case.ask(again)
+        for index in range(len(again)):
+            assert_close(world_of(answer, index), world)
+
+
+def test_effectiveness_an_intervened_variable_has_the_value_it_was_set_to(case: Case) -> None:
+    for name, value in case.others():
+        number = value.flatten()[0].item()
+        for given, expected in (
+            (value, value),
+            (value[0], value[0].expand_as(value)),
+            (value.tolist(), value),
+            (number, torch.full_like(value, number)),
+        ):
+            answer = case.ask({name: given})
+            assert_equal({name: answer[name]}, {name: expected})
+            assert answer[name].is_contiguous()
+            assert_equal(answer.natural, {name: case.factual[name]})
+
+
+def test_reversibility_effects_that_cause_each_other_are_those_without_action(case: Case) -> None:
+    # If setting W to w makes Y be y, and setting Y to y makes W be w, then Y is y unasked.
+    # Every second unit is offered its own w and y, for which this must hold.
+    own = torch.arange(UNITS) % 2 == 0
+    for w, y in case.model.edges:
+        x, value = next((name, value) for name, value in case.others() if name not in (w, y))
+        world = case.ask({x: value})
+        offer = {
+            name: torch.where(over(own, world[name]), world[name], world[name].roll(1, 0))
+            for name in (w, y)
+        }
+        answer = case.ask([{x: value, name: offer[name]} for name in (w, y)])
+        holds = same(answer[y][0], offer[y]) & same(answer[w][1], offer[w])
+        assert bool(holds[own].all())
+        assert bool(same(world[y], offer[y])[holds].all())
+
+
+def test_an_action_that_is_undone_leaves_the_factual_world(case: Case) -> None:
+    for name, value in case.others():
+        below = case.descendants(name)
+        if any(case.scm.variables[other].discrete for other in below):
+            continue  # their noise is not determined by their values
+        world = dict(case.ask({name: value}))
+        back = case.scm.do({name: value}).counterfactual(world, {name: case.factual[name]})
+        assert_close(back, case.factual, rtol=1e-4)
+
+
+def test_what_is_not_below_an_action_keeps_its_factual_value_to_the_last_bit(case: Case) -> None:
+    for name, value in case.others():
+        answer = case.ask({name: value})
+        kept = set(answer) - case.descendants(name) - {name}
+        assert_equal({k: answer[k] for k in kept}, {k: case.factual[k] for k in kept})
+
+
+def test_the_last_of_two_actions_on_a_variable_counts(case: Case) -> None:
+    for name, value in case.others():
+        last = case.ask({name: value})
+        assert_equal(case.ask(({name: value.roll(1, 0)}, {name: value})), last)
+        assert_equal(case.ask(({name: value}, {name: pc.edit(lambda x: x)})), last)
+        under = case.scm.do({name: value}).counterfactual(
+            {name: value}, {name: pc.edit(lambda x: x.roll(1, 0))}
+        )
+        assert_equal({name: under[name]}, {name: value.roll(1, 0)})
+
+
+def test_worlds_asked_together_are_those_asked_one_by_one(case: Case) -> None:
+    # Some take the action on all paths, some none, and what one reaches others don't.
+    worlds = [{name: value} for name, value in case.others()]
+    together = case.ask([{}, *worlds, worlds[0] | worlds[-1]])
+    for index, world in enumerate([{}, *worlds, worlds[0] | worlds[-1]]):
+        alone = case.ask(world)
+        assert_close(world_of(together, index), alone)
+        if is_elementwise(case.model):
+            assert_equal(world_of(together, index), alone)
+
+
+def is_elementwise(model: zoo.Model) -> bool:
+    """Say whether a program only has operations that act on each number alone."""
+    return model.name not in ("image", "vector", "time_series")
+
+
+def test_eight_values_of_three_variables_are_24_worlds(case: Case) -> None:
+    chosen = list(case.factual)[-3:]
+    worlds = [{name: case.factual[name][i]} for name in chosen for i in range(8)]
+    answer = case.ask(worlds)
+    for name, value in case.factual.items():
+        assert answer[name].shape == (24, *value.shape)
+    for index in (0, 9, 23):
+        assert_close(world_of(answer, index), case.ask(worlds[index]))
+
+
+def test_a_grid_is_the_list_of_its_worlds(case: Case) -> None:
+    for name, value in case.factual.items():
+        assert_equal(case.ask({name: pc.grid(value[:3])}), case.ask([{name: v} for v in value[:3]]))
+
+
+def test_several_draws_begin_with_the_only_draw(case: Case) -> None:
+    name, value = next(case.others())
+    many = case.ask([{name: value}, {}], num_draws=3)
+    assert many.dims == ("draw", "world", "unit")
+    assert_close(world_of(many, 0), case.ask([{name: value}, {}]))
+    single = case.ask({name: value}, num_draws=1)
+    assert_close(world_of(single, 0), case.ask({name: value}))
+
+
+def test_every_value_in_every_world_is_one_that_its_variable_can_take(case: Case) -> None:
+    for name, value in case.others():
+        answer = case.ask({name: value})
+        pinned = {k: v.movedim(0, len(case.scm.variables[k].inner)) for k, v in answer.items()}
+        with pyro.plate("units", UNITS):
+            trace = pyro.poutine.trace(pyro.condition(case.model.program, pinned)).get_trace()
+        nodes: Mapping[str, Any] = trace.nodes
+        for site, variable in case.scm.variables.items():
+            if not variable.deterministic:
+                assert bool(nodes[site]["fn"].support.check(pinned[site]).all()), site
