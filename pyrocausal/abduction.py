@@ -28,6 +28,7 @@ class Abduction:
         routes: Site to the way its noise was found.
         draws: Number of draws.
         world: Interventions that were in force when the evidence was seen.
+        shared: Values of the sites that all units share.
         densities: Site to log density of its factual value, for the first-use check.
     """
 
@@ -37,6 +38,7 @@ class Abduction:
     routes: Mapping[str, str]
     draws: int
     world: World = ()
+    shared: Mapping[str, Tensor] = field(default_factory=dict)
     densities: Mapping[str, Tensor] = field(default_factory=dict)
 
 
@@ -75,7 +77,9 @@ def abduct(
         for name, value in run.values.items()
         if name not in run.shared_names
     }
-    return Abduction(evidence, noise, factual, run.routes, draws, world, run.densities)
+    return Abduction(
+        evidence, noise, factual, run.routes, draws, world, dict(shared or {}), run.densities
+    )
 
 
 def check_complete(
@@ -98,7 +102,8 @@ def check_complete(
                 "without it in latent= if you do observe it."
             )
         for ancestor in ancestors(name):
-            if ancestor not in variables or variables[ancestor].deterministic:
+            cause = variables.get(ancestor)
+            if cause is None or cause.deterministic or cause.shared:
                 continue
             missing = _missing_above(evidence, name, ancestor)
             if missing is not None:

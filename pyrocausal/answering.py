@@ -3,15 +3,16 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from pyrocausal.abduction import Abduction, abduct, check_complete
 from pyrocausal.core import Core, Standing, probing_again
 from pyrocausal.counterfactual import Prediction, predict
-from pyrocausal.errors import IncompleteEvidence
 from pyrocausal.evidence import Evidence
 from pyrocausal.interventions import World, read_worlds, targets
 from pyrocausal.naming import describe_evidence, describe_worlds
+from pyrocausal.posterior import number_of, posterior_runs, shared_sites
 from pyrocausal.results import Counterfactual
 from pyrocausal.structural import Query
 
@@ -42,10 +43,21 @@ def counterfactual(
         seen = core.read(evidence, inputs)
         core.check_worlds(worlds)
         query = core.query(inputs, seen.units, seed)
-        if abduction is None:
+        draws = number_of(num_draws)
+        if abduction is not None:
+            abductions = [abduction]
+        elif shared_sites(core):
+            # Shared sites take one value a run: their posterior draws are looped.
+            abductions = [
+                _abduct(core, standing, part, seen, 1, shared, densities=True)
+                for part, shared in posterior_runs(core, query, seen, draws)
+            ]
+        else:
             first = _key(worlds) not in core.moved
-            abduction = abduct_units(core, standing, query, seen, num_draws, densities=first)
-        prediction = _predict(core, query, abduction, worlds)
+            abductions = [_abduct(core, standing, query, seen, draws, {}, densities=first)]
+        predictions = [_predict(core, query, each, worlds) for each in abductions]
+        prediction, factual = _joined(predictions, abductions)
+    abduction = abductions[0]
     kept = {"draw": num_draws is not None, "world": listed, "unit": not seen.scalar}
     routes = {
         **abduction.routes,
@@ -55,7 +67,7 @@ def counterfactual(
     return Counterfactual(
         data=_squeeze(chosen, kept),
         natural=_squeeze(prediction.natural, kept),
-        factual=_squeeze(abduction.factual, {**kept, "world": False}),
+        factual=_squeeze(factual, {**kept, "world": False}),
         dims=tuple(name for name, there in kept.items() if there),
         query=f"V(do({describe_worlds(worlds)})) given {describe_evidence(abduction.evidence.values)}",
         rung=3,
@@ -67,31 +79,58 @@ def counterfactual(
 
 
 def abduct_units(
+    core: Core, standing: Standing, query: Query, seen: Evidence, num_draws: int | None
+) -> Abduction:
+    """Infer the noise of the units that were seen; see ``SCM.abduct``."""
+    draws = number_of(num_draws)
+    if not shared_sites(core):
+        return _abduct(core, standing, query, seen, draws, {}, densities=True)
+    if draws > 1:
+        raise ValueError(
+            "abduct() takes one draw of the variables that all units share; "
+            f"got num_draws={draws}. Ask counterfactual(num_draws=...), which loops over them."
+        )
+    part, shared = posterior_runs(core, query, seen, 1)[0]
+    return _abduct(core, standing, part, seen, 1, shared, densities=True)
+
+
+def _abduct(
     core: Core,
     standing: Standing,
     query: Query,
     seen: Evidence,
-    num_draws: int | None,
+    draws: int,
+    shared: dict[str, Tensor],
     *,
-    densities: bool = True,
+    densities: bool,
 ) -> Abduction:
-    """Infer the noise of the units that were seen; see ``SCM.abduct``."""
     if standing.listed:
         raise ValueError(
             "This SCM has a list of worlds; evidence is read in one world. Ask each do(...) alone."
         )
-    variables = core.anatomy.variables
-    shared = [name for name in core.anatomy.shared if not variables[name].deterministic]
-    if shared:
-        raise IncompleteEvidence(
-            f"{shared[0]!r} is shared by all units and its posterior is not known. fit() the SCM "
-            "with a guide for it first."
-        )
     world = standing.worlds[0]
     ancestors = core.graph.do(*targets(world)).ancestors if world else core.ancestors
-    check_complete(ancestors, seen, variables, core.latent)
-    draws = _number_of(num_draws)
-    return abduct(query, seen, draws=draws, world=world, densities=densities)
+    check_complete(ancestors, seen, core.anatomy.variables, core.latent)
+    return abduct(query, seen, draws=draws, world=world, shared=shared, densities=densities)
+
+
+def _joined(
+    predictions: Sequence[Prediction], abductions: Sequence[Abduction]
+) -> tuple[Prediction, Mapping[str, Tensor]]:
+    """Stack the runs of several posterior draws along the draw dimension."""
+    first, factual = predictions[0], abductions[0].factual
+    if len(predictions) == 1:
+        return first, factual
+
+    def stacked(parts: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+        return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+
+    joined = Prediction(
+        stacked([p.values for p in predictions]),
+        stacked([p.natural for p in predictions]),
+        first.redrawn,
+    )
+    return joined, stacked([a.factual for a in abductions])
 
 
 def assumptions(routes: Mapping[str, str] | None = None) -> tuple[str, ...]:
@@ -114,7 +153,13 @@ def _predict(
     first = key not in core.moved
     moved = core.moved.setdefault(key, set())
     return predict(
-        query, abduction, worlds, core.descendants, unchecked=not first, moved=moved
+        query,
+        abduction,
+        worlds,
+        core.descendants,
+        shared=dict(abduction.shared),
+        unchecked=not (first and abduction.densities),
+        moved=moved,
     )
 
 
@@ -129,11 +174,3 @@ def _squeeze(values: Mapping[str, Tensor], kept: Mapping[str, bool]) -> dict[str
     for dim in absent:
         result = {name: value.select(dim, 0) for name, value in result.items()}
     return result
-
-
-def _number_of(num_draws: int | None) -> int:
-    if num_draws is None:
-        return 1
-    if isinstance(num_draws, bool) or not isinstance(num_draws, int) or num_draws < 1:
-        raise ValueError(f"num_draws is {num_draws!r}; expected a positive number, or None.")
-    return num_draws

@@ -35,7 +35,7 @@ class Evidence:
         if name not in self.values:
             return False
         mask = self.observed.get(name)
-        return True if mask is None else mask.flatten(1).all(1)
+        return True if mask is None else mask.reshape(self.units, -1).all(1)
 
 
 def read_evidence(
@@ -110,12 +110,15 @@ def as_tensor(value: Any, what: str) -> Tensor:
     array = np.asarray(value)
     if array.dtype == object:
         array = _from_objects(array, what)
+    if not array.flags.writeable:
+        array = array.copy()  # a column of a DataFrame; torch warns of tensors that share it
     if array.dtype.kind not in "biuf":
         raise TypeError(
             f"{what} holds {array.dtype.name} values; expected numbers. Code categories as "
             "0, 1, 2, ... and leave NaN where a value is missing."
         )
-    return torch.as_tensor(np.ascontiguousarray(array)).reshape(array.shape)
+    # A table's columns may be read-only, or strided backwards: torch takes neither.
+    return torch.from_numpy(np.array(array, copy=True)).reshape(array.shape)
 
 
 def cast(value: Tensor, dtype: torch.dtype, what: str) -> Tensor:

@@ -15,11 +15,13 @@ from torch import Tensor, nn
 from pyrocausal.core import Core, Standing
 from pyrocausal.evidence import read_inputs
 from pyrocausal.fit_report import FitReport, Score, baseline, compare
+from pyrocausal.graph import CausalGraph
 from pyrocausal.guiding import FittedGuide, rebase, undisturbed
 from pyrocausal.noise import draw_seed
 from pyrocausal.objective import Objective, check_sites, faults, negative_elbo
 from pyrocausal.observing import Units, incomplete, missing_causes, read_units
 from pyrocausal.parameters import modules_of
+from pyrocausal.tracing import find_graph
 from pyrocausal.training import Settings, Split, Training, not_finite, training_mode
 
 __all__ = ["fit"]
@@ -108,8 +110,24 @@ def _read(core: Core, data: Any, inputs: Mapping[str, Any] | None) -> tuple[Unit
             "fit() got no units: data hold one value for each variable. Pass arrays, units first."
         )
     variables = core.anatomy.variables
-    causes = missing_causes(seen, core.graph, variables) if seen.observed else {}
+    causes = missing_causes(seen, _possible_graph(core), variables) if seen.observed else {}
     return read_units(seen, read_inputs(inputs, seen.units, core.place()), variables), causes
+
+
+def _possible_graph(core: Core) -> CausalGraph:
+    """Return the graph with the effects that are zero only at the parameters there are now."""
+    before = core.graph
+    tensors = [tensor for tensor in core.scope.named().values() if tensor.is_floating_point()]
+    kept = [tensor.detach().clone() for tensor in tensors]
+    with core.session():
+        try:
+            for tensor in tensors:
+                tensor.add_(torch.randn_like(tensor))
+            other = find_graph(core.program, core.anatomy, core.example_inputs, core.latent)
+        finally:
+            for tensor, value in zip(tensors, kept, strict=True):
+                tensor.copy_(value)
+    return CausalGraph([*before.edges, *other.edges], nodes=before.nodes)
 
 
 def _with_evidence(data: Any, standing: Standing) -> Any:

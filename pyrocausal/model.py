@@ -239,8 +239,8 @@ class SCM(Learning):
             ...     x = pyro.sample("x", dist.Normal(0.0, 1.0))
             ...     pyro.sample("y", dist.Normal(x, 1.0))
             >>> SCM(chain).plan(["x"])
-            x  exact  observed, Normal inverts
-            y  prior  not observed, and nothing below it was
+            x  exact  observed; Normal inverts
+            y  prior  not observed, and nothing below it is
         """
         return make_plan(self._core, evidence)
 

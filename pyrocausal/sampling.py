@@ -8,6 +8,7 @@ from torch import Tensor
 from pyrocausal.answering import abduct_units, assumptions
 from pyrocausal.core import Core, Standing, probing_again
 from pyrocausal.naming import describe_evidence, describe_worlds
+from pyrocausal.posterior import fitted_shared
 from pyrocausal.results import Samples
 from pyrocausal.rows import Layout
 from pyrocausal.structural import Noise, StructuralRun
@@ -34,7 +35,9 @@ def sample(
         query = core.query(inputs, n, seed)
         core.check_worlds(standing.worlds)
         layout = Layout(n, len(standing.worlds))
-        run = StructuralRun(query, layout, Noise(query.seed, n, 1, query.device), standing.worlds)
+        noise = Noise(query.seed, n, 1, query.device)
+        shared = fitted_shared(core, query.seed)
+        run = StructuralRun(query, layout, noise, standing.worlds, shared)
         run.run()
         values = {name: _result(core, run, name, v, standing) for name, v in run.values.items()}
         natural = {

@@ -91,6 +91,7 @@ class Training:
             with tqdm(
                 total=steps, desc="fit", disable=None if shown is None else not shown
             ) as bar:
+                self._weigh_start()
                 try:
                     while self.left:
                         self._step()
@@ -103,7 +104,7 @@ class Training:
         except Exception:
             self._put_back(initial)
             raise
-        if self.best_step:
+        if self.held_out:
             self._put_back(self.kept)
 
     def scores(self) -> dict[str, Tensor]:
@@ -147,6 +148,12 @@ class Training:
             return False
         self.best, self.best_step, self.kept = mean, len(self.losses), self._copy()
         return True
+
+    def _weigh_start(self) -> None:
+        if self.held_out and not self._weigh():
+            with torch.no_grad(), evaluating(self.modules):
+                found = [faults(*self.objective.traces(*held, 1.0)) for held in self.held_out]
+            raise not_finite("on the held-out units", ", ".join(filter(None, found)))
 
     def _check(self, bar: Any) -> None:
         """Show the progress, and raise if a loss or a parameter is not finite."""

@@ -4,6 +4,7 @@ import pyro
 import pyro.distributions as dist
 import pytest
 import torch
+from pyro.infer.autoguide import AutoNormal
 from pyro.nn import PyroModule, PyroSample
 from torch import Tensor, nn
 
@@ -302,3 +303,21 @@ def test_plain_sampling_of_a_site_without_equation_works_and_abduction_says_why(
     assert torch.allclose(imagined["z"], units["z"] - units["y"], atol=1e-6)
     with pytest.raises(pc.NotAbducible, match="'y'"):
         scm.counterfactual(units, {"x": 0.0})
+
+
+def test_shared_sites_take_the_posterior_of_a_fitted_guide() -> None:
+    # loc ~ N(0, 10), x ~ N(loc, 1): the posterior of loc is normal, around the mean of x
+    scm = pc.SCM(with_shared_site)
+    torch.manual_seed(0)
+    x = 3.0 + torch.randn(200)
+    data = {"x": x, "y": x + torch.randn(200)}
+    scm.fit(data, AutoNormal, steps=600, lr=0.05, validation=0.0, seed=0)
+    draws = scm.counterfactual(data, {"x": pc.shift(1.0)}, num_draws=60, seed=0)
+    assert draws["y"].shape == (60, 200)
+    assert torch.allclose(draws["y"], (data["y"] + 1.0).expand(60, 200), atol=1e-4)
+    units = [scm.sample(1, seed=seed)["loc"] for seed in range(60)]
+    precision = 200 + 1 / 100
+    mean, sd = 200 * x.mean() / precision, precision**-0.5
+    loc = torch.stack(units)
+    assert abs(loc.mean() - mean) < 4 * sd / 60**0.5 + 0.03
+    assert 0.5 * sd < loc.std() < 2 * sd

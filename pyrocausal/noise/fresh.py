@@ -16,8 +16,6 @@ from pyrocausal.noise.streams import GOLDEN, Stream, mix, shift_right
 __all__ = ["FreshEquation"]
 
 _RTOL = 1e-5  # parameters this close are one, computed twice
-_GOLDEN = -7046029254386353131  # 0x9E3779B97F4A7C15, the golden ratio's bits
-_ROUNDS = ((30, -4658895280553007687), (27, -7723592293110705685))  # SplitMix64's
 _DROPPED_BITS = 12  # of a parameter's mantissa, so that its rounding rarely shows
 
 
@@ -87,7 +85,8 @@ class FreshEquation(StructuralEquation):
         bits = theta.view(integer).long().add(1 << (_DROPPED_BITS - 1)) >> _DROPPED_BITS
         column = torch.arange(bits.shape[-1], device=bits.device) * GOLDEN
         place = mix(mix(bits + column).sum(-1))
-        return shift_right(mix(place ^ key.view(torch.int64)), 12).add(0.5) * 2.0**-52
+        drawn = shift_right(mix(place ^ key.view(torch.int64)), 12).double()
+        return (drawn + 0.5) * 2.0**-52
 
 
 @register(torch_dist.Bernoulli, torch_dist.Categorical, coupling="independent")

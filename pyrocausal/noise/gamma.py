@@ -40,7 +40,7 @@ def log_cdf(a: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
     Example:
         >>> a, x = torch.tensor([1.0, 1.0]).double(), torch.tensor([1.0, 800.0]).double()
         >>> log_cdf(a, x)[1]
-        tensor([  -1., -800.], dtype=torch.float64)
+        tensor([  -1.0000, -800.0000], dtype=torch.float64)
     """
     return _tails(a, x, x.log())[:2]
 

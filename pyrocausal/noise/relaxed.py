@@ -70,7 +70,7 @@ class RelaxedOneHotEquation(StructuralEquation):
 
     def posterior(self, x: Tensor, v: Tensor | None = None) -> Tensor:
         v = needed(v)
-        h = self.temperature * torch.log(_interior(x)) - self.logits
+        h: Tensor = self.temperature * torch.log(_interior(x)) - self.logits
         count = v.new_tensor(float(self.noise_shape[0]))
         log_g = LogGamma().quantile(torch.logit(v), count).to(h.dtype)
         return h + (torch.logsumexp(-h, -1) - log_g).unsqueeze(-1)

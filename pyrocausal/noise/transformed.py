@@ -36,7 +36,8 @@ class TransformedEquation(OnBase):
         return self.base.posterior(self._inverse(x), v)
 
     def possible(self, x: Tensor) -> Tensor:
-        return self.distribution.support.check(x) & self.base.possible(self._inverse(x))
+        inside: Tensor = self.distribution.support.check(x)
+        return inside & self.base.possible(self._inverse(x))
 
     def _transform(self, z: Tensor) -> Tensor:
         for transform in self.distribution.transforms:

@@ -1,0 +1,63 @@
+"""The variables that all units share, drawn from the posterior that a guide was fitted to."""
+
+from dataclasses import replace
+
+from torch import Tensor
+
+from pyrocausal.core import Core
+from pyrocausal.errors import IncompleteEvidence
+from pyrocausal.evidence import Evidence
+from pyrocausal.guiding import posterior_draws
+from pyrocausal.noise import Stream
+from pyrocausal.structural import Query
+
+__all__ = ["fitted_shared", "number_of", "posterior_runs", "shared_sites"]
+
+
+def shared_sites(core: Core) -> list[str]:
+    """Return the random variables that lie outside the units plate."""
+    variables = core.anatomy.variables
+    return [name for name in core.anatomy.shared if not variables[name].deterministic]
+
+
+def fitted_shared(core: Core, seed: int) -> dict[str, Tensor]:
+    """Draw the shared variables once from the fitted guide; empty where none was fitted."""
+    if core.guide is None or not shared_sites(core):
+        return {}
+    return {name: draws[0] for name, draws in posterior_draws(core, seed, 1).items()}
+
+
+def posterior_runs(
+    core: Core, query: Query, seen: Evidence, draws: int
+) -> list[tuple[Query, dict[str, Tensor]]]:
+    """Return, for each draw, the query with its own noise and the values of the shared sites.
+
+    Raises:
+        IncompleteEvidence: A shared site has neither a posterior nor a value in the evidence.
+    """
+    names = shared_sites(core)
+    given = {name: seen.values[name] for name in names if name in seen.values}
+    drawn = {}
+    if len(given) < len(names) and core.guide is not None:
+        drawn = posterior_draws(core, query.seed, draws)
+    for name in names:
+        if name not in given and name not in drawn:
+            raise IncompleteEvidence(
+                f"{name!r} is shared by all units and its posterior is not known. fit() the SCM "
+                "with a guide for it first, or give its value as evidence."
+            )
+    runs = []
+    for index in range(draws):
+        seed = query.seed if index == 0 else Stream(query.seed, "draw", 1).key(index)
+        shared = {name: values[index] for name, values in drawn.items()}
+        runs.append((replace(query, seed=seed), {**shared, **given}))
+    return runs
+
+
+def number_of(num_draws: int | None) -> int:
+    """Read ``num_draws``: ``None`` is one draw without a dimension."""
+    if num_draws is None:
+        return 1
+    if isinstance(num_draws, bool) or not isinstance(num_draws, int) or num_draws < 1:
+        raise ValueError(f"num_draws is {num_draws!r}; expected a positive number, or None.")
+    return num_draws
