@@ -111,7 +111,8 @@ def check_complete(
 
 
 def _missing_above(evidence: Evidence, name: str, ancestor: str) -> str | None:
-    seen, above = evidence.seen(name), evidence.seen(ancestor)
+    # A part of a plate may depend on every part of another one.
+    seen, above = evidence.seen(name, partly=True), evidence.seen(ancestor)
     if above is True:
         return None
     if above is False and seen is True:
@@ -161,9 +162,7 @@ class _AbductionRun(StructuralRun):
         if site.shared:
             self.shared_names.add(site.name)
             return value
-        if site.name in self.evidence.values and (
-            site.deterministic or site.name in self.actions
-        ):
+        if site.name in self.evidence.values and (site.deterministic or site.name in self.actions):
             self._check_equal(site, value)
         if self.with_densities and not site.deterministic:
             density = site.fn.log_prob(value)

@@ -9,7 +9,7 @@ from torch import Tensor
 from pyrocausal.abduction import Abduction, abduct, check_complete
 from pyrocausal.core import Core, Standing, probing_again
 from pyrocausal.counterfactual import Prediction, predict
-from pyrocausal.evidence import Evidence
+from pyrocausal.evidence import Evidence, same_evidence
 from pyrocausal.interventions import World, read_worlds, targets
 from pyrocausal.naming import describe_evidence, describe_worlds
 from pyrocausal.posterior import number_of, posterior_runs, shared_sites
@@ -45,6 +45,7 @@ def counterfactual(
         query = core.query(inputs, seen.units, seed)
         draws = number_of(num_draws)
         if abduction is not None:
+            _check_same(abduction, seen, draws)
             abductions = [abduction]
         elif shared_sites(core):
             # Shared sites take one value a run: their posterior draws are looped.
@@ -108,10 +109,29 @@ def _abduct(
         raise ValueError(
             "This SCM has a list of worlds; evidence is read in one world. Ask each do(...) alone."
         )
+    core.check_worlds(standing.worlds)
     world = standing.worlds[0]
     ancestors = core.graph.do(*targets(world)).ancestors if world else core.ancestors
     check_complete(ancestors, seen, core.anatomy.variables, core.latent)
     return abduct(query, seen, draws=draws, world=world, shared=shared, densities=densities)
+
+
+def _check_same(abduction: Abduction, seen: Evidence, draws: int) -> None:
+    """Check that an earlier abduction is one of the evidence that is asked about."""
+    if not isinstance(abduction, Abduction):
+        raise TypeError(
+            f"abduction is a {type(abduction).__name__}; expected what SCM.abduct() returned."
+        )
+    if not same_evidence(abduction.evidence, seen):
+        raise ValueError(
+            "abduction is of other evidence. Pass the evidence that it was made from, or leave "
+            "abduction out."
+        )
+    if abduction.draws != draws:
+        raise ValueError(
+            f"abduction has {abduction.draws} draws, but num_draws asks for {draws}. "
+            f"Pass num_draws={abduction.draws}."
+        )
 
 
 def _joined(

@@ -5,15 +5,16 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import wraps
+from numbers import Integral
 from typing import Any, TypeVar
 
 import networkx as nx
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from pyrocausal.checks import check_rows
 from pyrocausal.errors import UnknownVariable
-from pyrocausal.evidence import Evidence, as_sequence, read_evidence, read_inputs
+from pyrocausal.evidence import Evidence, as_sequence, columns_of, read_evidence, read_inputs
 from pyrocausal.graph import CausalGraph
 from pyrocausal.interventions import Edge, World
 from pyrocausal.noise import Coupling, draw_seed
@@ -59,6 +60,20 @@ class Standing:
     def acts(self) -> bool:
         """Whether anything is intervened on."""
         return self.worlds != ((),)
+
+    def with_evidence(self, given: Any) -> dict[str, Any]:
+        """Return what is held together with new evidence.
+
+        Raises:
+            ValueError: A variable is in both.
+        """
+        columns = columns_of(given, "evidence")
+        twice = self.evidence.keys() & columns.keys()
+        if twice:
+            raise ValueError(
+                f"{min(twice)!r} is in the evidence and in condition(...). Leave it out of one."
+            )
+        return {**self.evidence, **columns}
 
 
 class Core:
@@ -112,6 +127,7 @@ class Core:
 
     def remember(self, inputs: Mapping[str, Any]) -> None:
         """Keep a few rows of the inputs, to probe the program with."""
+        self._check_arguments(inputs)
         self.examples = {
             name: value[:32] if isinstance(value, Tensor) else value
             for name, value in inputs.items()
@@ -119,22 +135,31 @@ class Core:
 
     def example_inputs(self, rows: int) -> dict[str, Any]:
         """Return arguments for a probing run, from those of an earlier query."""
-        parameters = inspect.signature(self.program).parameters.values()
-        needed = [
-            p.name for p in parameters
-            if p.default is p.empty and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)
+        self._check_arguments(self.examples)
+        return {
+            name: value[torch.arange(rows, device=value.device) % len(value)]
+            if isinstance(value, Tensor)
+            else value
+            for name, value in self.examples.items()
+        }
+
+    def _check_arguments(self, inputs: Mapping[str, Any]) -> None:
+        """Check that the program takes these inputs, and needs no other."""
+        program = self.program.forward if isinstance(self.program, nn.Module) else self.program
+        parameters = inspect.signature(program).parameters.values()
+        named = {p.name: p for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)}
+        if not any(p.kind is p.VAR_KEYWORD for p in parameters):
+            for name in inputs:
+                if name not in named:
+                    raise UnknownVariable(name, named, "inputs")
+        missing = [
+            name for name, p in named.items() if p.default is p.empty and name not in inputs
         ]
-        missing = [name for name in needed if name not in self.examples]
         if missing:
             raise ValueError(
                 f"The program takes {', '.join(missing)}. Pass inputs={{{missing[0]!r}: ...}} (units "
                 "first) to a verb; after that the graph is known too."
             )
-        return {
-            name: value[torch.arange(rows, device=value.device) % len(value)]
-            if isinstance(value, Tensor) else value
-            for name, value in self.examples.items()
-        }
 
     @property
     def anatomy(self) -> Anatomy:
@@ -145,9 +170,10 @@ class Core:
                 guide = () if self.guide is None else self.guide.parameters
                 self.scope.keep_only([*self._anatomy.parameters, *guide])
             self._check_weights(self._anatomy)
-        unknown = set(self.latent) - set(self._anatomy.variables)
-        if unknown:
-            raise UnknownVariable(unknown.pop(), self._anatomy.variables, "latent")
+        for where, names in (("latent", self.latent), ("noise", self.couplings)):
+            for name in names:
+                if name not in self._anatomy.variables:
+                    raise UnknownVariable(name, self._anatomy.variables, where)
         return self._anatomy
 
     @property
@@ -197,6 +223,7 @@ class Core:
         """Read the inputs, check the program once, and say what a run needs to know."""
         device = self.place()
         read = read_inputs(inputs, units, device)
+        self._check_arguments(read)
         if read:
             self.remember(read)
         self.check()
@@ -206,7 +233,7 @@ class Core:
             opens_units=self.anatomy.opens_units,
             variables=self.anatomy.variables,
             couplings=self.couplings,
-            seed=draw_seed() if seed is None else seed,
+            seed=_seed(seed),
             device=device,
         )
 
@@ -219,12 +246,25 @@ class Core:
         where: str = "evidence",
     ) -> Evidence:
         """Read evidence about units; the inputs may say how many there are."""
+        arguments = {} if inputs is None else columns_of(inputs, "inputs")
         if units is None:
-            units = _units_of(inputs)
-        if inputs:
-            self.remember(read_inputs(inputs, units or 1, self.place()))
+            units = _units_of(arguments)
+        if arguments:
+            self.remember(read_inputs(arguments, units or 1, self.place()))
+        columns = columns_of(evidence, where)
+        if not columns and not arguments:
+            raise ValueError(
+                f"{where} is empty. Say what was seen of the units; do(...).sample(n) asks about "
+                "units of which nothing is known."
+            )
+        for name in columns:
+            if name in self.examples:
+                raise ValueError(
+                    f"{where}[{name!r}]: it is an input of the program, not a variable. Pass it as "
+                    f"inputs={{{name!r}: ...}}."
+                )
         return read_evidence(
-            evidence, self.anatomy.variables, device=self.place(), units=units, where=where
+            columns, self.anatomy.variables, device=self.place(), units=units, where=where
         )
 
     @property
@@ -269,7 +309,7 @@ class Core:
         self, values: Mapping[str, Tensor], variables: Sequence[str] | str | None, latent: bool
     ) -> dict[str, Tensor]:
         """Return the variables asked for; latent ones only where asked for."""
-        names = as_sequence(variables)
+        names = as_sequence(variables, "variables")
         if names is None:
             hidden = () if latent else self.latent
             return {name: value for name, value in values.items() if name not in hidden}
@@ -284,13 +324,27 @@ def _check_edge(graph: CausalGraph, item: Edge) -> None:
             raise UnknownVariable(name, graph.nodes, "edge")
     if graph.has_edge(item.source, item.target):
         return
-    paths = [" -> ".join(p) for p in nx.all_simple_paths(graph, item.source, item.target)]
+    every = nx.all_simple_paths(graph, item.source, item.target)
+    paths = [" -> ".join(path) for path in every if len(path) > 1]
     raise ValueError(
         f"There is no edge {item.source} -> {item.target}. "
-        + (f"Paths between them: {'; '.join(paths)}." if paths else "No path leads there either.")
+        + (
+            f"Paths between them: {'; '.join(paths)}. Name one of their edges."
+            if paths
+            else "No path leads there either."
+        )
     )
 
 
-def _units_of(inputs: Mapping[str, Any] | None) -> int | None:
-    lengths = [len(v) for v in (inputs or {}).values() if hasattr(v, "__len__") and not isinstance(v, str)]
-    return lengths[0] if lengths else None
+def _units_of(inputs: Mapping[str, Any]) -> int | None:
+    # What has no length is one number, or a setting.
+    arrays = (v for v in inputs.values() if getattr(v, "shape", None) or isinstance(v, list))
+    return next((len(value) for value in arrays), None)
+
+
+def _seed(seed: int | None) -> int:
+    if seed is None:
+        return draw_seed()
+    if isinstance(seed, bool) or not isinstance(seed, Integral):
+        raise TypeError(f"seed is {seed!r}; expected a whole number, or None to draw one.")
+    return int(seed)

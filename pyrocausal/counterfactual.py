@@ -66,10 +66,16 @@ def predict(
         except _Moved as found:
             moved.add(found.site)
     dims = run.event_dims
-    values = {name: layout.from_rows(v, dims[name]) for name, v in run.values.items()
-              if name not in run.shared_names}
-    natural = {name: layout.from_rows(v, dims[name]) for name, v in run.natural_values.items()
-               if name not in run.shared_names}
+    values = {
+        name: layout.from_rows(v, dims[name])
+        for name, v in run.values.items()
+        if name not in run.shared_names
+    }
+    natural = {
+        name: layout.from_rows(v, dims[name])
+        for name, v in run.natural_values.items()
+        if name not in run.shared_names
+    }
     return Prediction(values, natural, frozenset(run.redrawn))
 
 

@@ -1,6 +1,6 @@
 """The log density of each unit."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -22,7 +22,13 @@ def log_density(
     """Sum the log densities of a unit's sites; see ``SCM.log_prob``."""
     if standing.listed:
         raise ValueError("log_prob() takes an SCM with one world. Ask each do(...) alone.")
+    if standing.evidence:
+        raise ValueError(
+            "log_prob() is the density of whole units, but this SCM holds evidence. Ask the SCM "
+            "without condition(...), and give the evidence as data."
+        )
     seen = core.read(data, inputs, where="data")
+    core.check_worlds(standing.worlds)
     _check_whole(core, standing.worlds[0], seen)
     query = core.query(inputs, seen.units, 0)
     run = _DensityRun(query, seen, standing.worlds[0])
@@ -54,7 +60,9 @@ class _DensityRun(RowMessenger):
         self.layout = Layout(seen.units)
         self.actions = dict(item for item in world if isinstance(item, tuple))
         self.terms: list[Tensor] = []
-        refused = [a for a in world if not isinstance(a, tuple) or not isinstance(a[1], _DENSITIES)]
+        refused = [
+            a for a in world if not isinstance(a, tuple) or not isinstance(a[1], _DENSITIES)
+        ]
         if refused:
             raise ValueError(
                 "log_prob() under shift, edit, policy or edge is not defined by the data alone. "
@@ -89,4 +97,4 @@ class _DensityRun(RowMessenger):
         )
 
 
-_DENSITIES: Sequence[type] = (Set, Stochastic, Mechanism)
+_DENSITIES: tuple[type, ...] = (Set, Stochastic, Mechanism)

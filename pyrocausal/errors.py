@@ -28,7 +28,7 @@ class UnknownVariable(PyrocausalError, KeyError):
 
     def __init__(self, name: str, known: Iterable[str], where: str = "this query") -> None:
         names = sorted(known)
-        near = get_close_matches(name, names, n=1)
+        near = get_close_matches(str(name), names, n=1)
         hint = f" Did you mean {near[0]!r}?" if near else ""
         self.name, self.known = name, names
         super().__init__(

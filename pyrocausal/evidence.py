@@ -1,7 +1,8 @@
 """Reading what a user passes as data, evidence or inputs into tensors of the sites' type."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,19 @@ from torch import Tensor
 from pyrocausal.errors import UnknownVariable
 from pyrocausal.tracing import Variable
 
-__all__ = ["Evidence", "all_finite", "as_tensor", "cast", "read_evidence", "read_inputs"]
+__all__ = [
+    "Evidence",
+    "all_finite",
+    "as_sequence",
+    "as_tensor",
+    "cast",
+    "columns_of",
+    "count_of",
+    "names_of_units",
+    "read_evidence",
+    "read_inputs",
+    "same_evidence",
+]
 
 
 @dataclass(frozen=True)
@@ -30,12 +43,20 @@ class Evidence:
     units: int
     scalar: bool
 
-    def seen(self, name: str) -> Tensor | bool:
-        """Say for which units a variable is fully observed: a mask ``(units,)``, or all or none."""
+    def seen(self, name: str, *, partly: bool = False) -> Tensor | bool:
+        """Say for which units a variable is observed: a mask ``(units,)``, or all or none.
+
+        Args:
+            name: The variable.
+            partly: Whether a unit counts that has some elements of its inner plates missing.
+        """
         if name not in self.values:
             return False
         mask = self.observed.get(name)
-        return True if mask is None else mask.reshape(self.units, -1).all(1)
+        if mask is None:
+            return True
+        mask = mask.reshape(self.units, -1)
+        return mask.any(1) if partly else mask.all(1)
 
 
 def read_evidence(
@@ -60,7 +81,7 @@ def read_evidence(
         ValueError: Wrong shapes, no units, infinities, a cast that changes a value.
         TypeError: Not a mapping or DataFrame, or values that are no numbers.
     """
-    columns = _columns(given, where)
+    columns = columns_of(given, where)
     for name in columns:
         if name not in variables:
             raise UnknownVariable(name, variables, where)
@@ -76,14 +97,16 @@ def read_evidence(
     return Evidence(values, observed, number, scalar)
 
 
-def read_inputs(given: Mapping[str, Any] | None, units: int, device: torch.device) -> dict[str, Any]:
+def read_inputs(
+    given: Mapping[str, Any] | None, units: int, device: torch.device
+) -> dict[str, Any]:
     """Read a program's arguments; tensors, arrays and lists have the units first.
 
     Raises:
         ValueError: An array whose first dimension is not the number of units.
     """
     inputs: dict[str, Any] = {}
-    for name, value in (given or {}).items():
+    for name, value in columns_of({} if given is None else given, "inputs").items():
         if not isinstance(value, Tensor | np.ndarray | list) and not hasattr(value, "to_numpy"):
             inputs[name] = value
             continue
@@ -95,6 +118,12 @@ def read_inputs(given: Mapping[str, Any] | None, units: int, device: torch.devic
                 f"inputs[{name!r}] has the shape {tuple(tensor.shape)}; expected the {units} units "
                 "first. Pass settings that are no data as Python numbers."
             )
+        missing = tensor.isnan().reshape(units, -1).any(1)
+        if bool(missing.any()):
+            raise ValueError(
+                f"inputs[{name!r}] is NaN for units {names_of_units(missing)}. An input has no "
+                "mechanism that could fill it in: leave these units out, or make it a site."
+            )
         inputs[name] = tensor
     return inputs
 
@@ -104,19 +133,24 @@ def as_tensor(value: Any, what: str) -> Tensor:
 
     Raises:
         TypeError: What is no number.
+        ValueError: A nested list that is no array.
     """
     if isinstance(value, Tensor):
         return value
-    array = np.asarray(value)
+    if value is None:
+        raise TypeError(
+            f"{what} is None; expected numbers. Leave it out, or give NaN for missing."
+        )
+    try:
+        array = np.asarray(value)
+    except ValueError:
+        raise ValueError(
+            f"{what} has rows of differing lengths; expected numbers of one shape."
+        ) from None
     if array.dtype == object:
         array = _from_objects(array, what)
-    if not array.flags.writeable:
-        array = array.copy()  # a column of a DataFrame; torch warns of tensors that share it
     if array.dtype.kind not in "biuf":
-        raise TypeError(
-            f"{what} holds {array.dtype.name} values; expected numbers. Code categories as "
-            "0, 1, 2, ... and leave NaN where a value is missing."
-        )
+        raise _no_number(what, array.ravel()[0])
     # A table's columns may be read-only, or strided backwards: torch takes neither.
     return torch.from_numpy(np.array(array, copy=True)).reshape(array.shape)
 
@@ -132,16 +166,22 @@ def cast(value: Tensor, dtype: torch.dtype, what: str) -> Tensor:
     if value.is_complex():
         raise TypeError(f"{what} is complex; expected real numbers.")
     result = value.to(dtype)
-    if not dtype.is_floating_point and value.is_floating_point():
+    if not dtype.is_floating_point:
         changed = (result.to(value.dtype) != value).flatten()
         if bool(changed.any()):
             example = value.flatten()[changed][0].item()
-            raise ValueError(f"{what} holds {example:g}, but the site takes whole numbers ({dtype}).")
+            raise ValueError(
+                f"{what} holds {example:g}, but the site takes whole numbers ({dtype})."
+            )
     return result
 
 
-def _columns(given: Any, where: str) -> dict[str, Any]:
+def columns_of(given: Any, where: str) -> dict[str, Any]:
+    """Return a mapping's or DataFrame's columns by name."""
     if hasattr(given, "columns") and hasattr(given, "to_numpy"):
+        twice = list(given.columns[given.columns.duplicated()])
+        if twice:
+            raise ValueError(f"{where} has two columns called {twice[0]!r}. Drop one of them.")
         return {str(name): given[name] for name in given.columns}
     if isinstance(given, Mapping):
         return dict(given)
@@ -152,14 +192,24 @@ def _columns(given: Any, where: str) -> dict[str, Any]:
 
 
 def _from_objects(array: Any, what: str) -> Any:
-    try:
-        return np.array([np.nan if v is None else v for v in array.ravel()], float).reshape(array.shape)
-    except (TypeError, ValueError):
-        example = next((v for v in array.ravel() if not isinstance(v, int | float)), array.ravel()[0])
-        raise TypeError(
-            f"{what} holds {example!r}; expected numbers of one shape. Code categories as "
-            "0, 1, 2, ... and leave NaN where a value is missing."
-        ) from None
+    # pandas marks what is missing by None or, in its nullable columns, by pandas.NA.
+    values = [np.nan if v is None or type(v).__name__ == "NAType" else v for v in array.ravel()]
+    numbers = []
+    for value in values:
+        try:
+            if isinstance(value, str):
+                raise TypeError  # float() would read "1.5"
+            numbers.append(float(value))
+        except (TypeError, ValueError):
+            raise _no_number(what, value) from None
+    return np.array(numbers).reshape(array.shape)
+
+
+def _no_number(what: str, example: Any) -> TypeError:
+    return TypeError(
+        f"{what} holds {str(example)!r} of type {type(example).__name__}; expected numbers. Code "
+        "categories as 0, 1, 2, ..., and leave NaN where a value is missing."
+    )
 
 
 def _number_of_units(
@@ -169,22 +219,26 @@ def _number_of_units(
     for name, value in raw.items():
         variable = variables[name]
         extra = value.dim() - len(variable.unit_shape)
-        if extra > 1 or variable.shared and extra > 0:
-            expected = ("units", *variable.unit_shape)
+        if extra > 1 or (variable.shared and extra > 0):
+            expected = variable.unit_shape if variable.shared else ("units", *variable.unit_shape)
             raise ValueError(
                 f"{where}[{name!r}] has the shape {tuple(value.shape)}; expected "
-                f"({', '.join(map(str, expected))})."
+                + str(expected).replace("'", "")
+                + "."
             )
         if extra == 1:
             lengths[name] = value.shape[0]
-    if units is not None:
-        lengths["the query"] = units
-    if len(set(lengths.values())) > 1:
-        raise ValueError(f"{where} has differing numbers of units: {lengths}.")
-    number = next(iter(lengths.values()), 1)
-    if number == 0:
-        raise ValueError(f"{where} has no units: every variable is empty.")
-    return number, not lengths
+    empty = [name for name, length in lengths.items() if length == 0]
+    if empty:
+        raise ValueError(f"{where}[{empty[0]!r}] is empty; expected at least one unit.")
+    number = max(lengths.values(), default=1) if units is None else units
+    if any(length not in (1, number) for length in lengths.values()):
+        lengths |= {} if units is None else {"the query": units}
+        raise ValueError(
+            f"{where} has differing numbers of units: {lengths}. Give each variable one value for "
+            "each unit, or a single one for all."
+        )
+    return number, units is None and not lengths
 
 
 def _read_variable(
@@ -209,7 +263,9 @@ def _split_missing(value: Tensor, event_dim: int, what: str) -> tuple[Tensor, Te
         return value, None
     finite = value.isfinite()
     if bool(value.isinf().any()):
-        raise ValueError(f"{what} holds an infinity. Give finite numbers, or NaN for missing ones.")
+        raise ValueError(
+            f"{what} holds an infinity. Give finite numbers, or NaN for missing ones."
+        )
     batch = value.shape[: value.dim() - event_dim]
     entries = finite.reshape(*batch, -1)
     if bool((entries.any(-1) != entries.all(-1)).any()):
@@ -218,6 +274,19 @@ def _split_missing(value: Tensor, event_dim: int, what: str) -> tuple[Tensor, Te
             "set all its entries to NaN, or give the parts sites of their own."
         )
     return torch.where(finite, value, torch.zeros_like(value)), entries.all(-1)
+
+
+def same_evidence(first: Evidence, second: Evidence) -> bool:
+    """Say whether the same values were seen of the same units."""
+    if first.units != second.units:
+        return False
+    return all(
+        one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+        for one, other in (
+            (first.values, second.values),
+            (first.observed, second.observed),
+        )
+    )
 
 
 def all_finite(value: Tensor) -> bool:
@@ -233,6 +302,21 @@ def names_of_units(mask: Tensor, limit: int = 5) -> str:
     return ", ".join(map(str, numbers[:limit])) + more
 
 
-def as_sequence(names: Sequence[str] | str | None) -> tuple[str, ...] | None:
+def as_sequence(names: Sequence[str] | str | None, what: str) -> tuple[str, ...] | None:
     """Read one name or several."""
-    return (names,) if isinstance(names, str) else None if names is None else tuple(names)
+    if names is None:
+        return None
+    if not isinstance(names, Iterable):
+        raise TypeError(f"{what}={names!r}: expected a name or a list of names.")
+    return (names,) if isinstance(names, str) else tuple(names)
+
+
+def count_of(number: Any, what: str) -> int:
+    """Read a number of units or draws.
+
+    Raises:
+        ValueError: No positive whole number.
+    """
+    if isinstance(number, bool) or not isinstance(number, Integral) or number < 1:
+        raise ValueError(f"{what} is {number!r}; expected a positive whole number.")
+    return int(number)

@@ -29,7 +29,9 @@ __all__ = ["fit"]
 WHOLE = 4096  # up to so many units are taken at a time, unless batch_size says otherwise
 BATCH = 1024
 HELD_OUT = 10_000  # more would cost time and tell nothing
+FEW = 20  # fewer would tell nothing
 EXAMPLE = 32  # units kept to run the guide on after the fit
+TOO_FEW = "no units were held out: they would be fewer than 20; raise validation to judge the fit"
 PER_UNIT = (
     "no units were held out, since the guide has parameters for each unit; a guide that computes "
     "them from the batch can be judged on new units"
@@ -96,7 +98,7 @@ def _prepare(
         raise not_finite("at the start", faults(*traces))
     parameters = _parameters(objective)
     _check_registered(gradient, parameters, objective)
-    note = ""
+    note = TOO_FEW if validation and not len(split.held_out) else ""
     if len(split.held_out) and any(hasattr(p, "_pyro_subsample") for p in parameters):
         split, note = _split(number, 0.0, objective.core.place()), PER_UNIT
     settings = replace(settings, batch_size=min(size, len(split.train)))
@@ -127,7 +129,7 @@ def _possible_graph(core: Core) -> CausalGraph:
         finally:
             for tensor, value in zip(tensors, kept, strict=True):
                 tensor.copy_(value)
-    return CausalGraph([*before.edges, *other.edges], nodes=before.nodes)
+    return CausalGraph({*before.edges, *other.edges}, nodes=before.nodes)
 
 
 def _with_evidence(data: Any, standing: Standing) -> Any:
@@ -150,7 +152,7 @@ def _with_evidence(data: Any, standing: Standing) -> Any:
 def _split(number: int, validation: float, device: torch.device) -> Split:
     order = torch.randperm(number, device=device)
     held_out = min(round(validation * number), HELD_OUT)
-    if held_out < 2:
+    if held_out < FEW:
         held_out = 0
     return Split(train=order[held_out:].sort().values, held_out=order[:held_out].sort().values)
 

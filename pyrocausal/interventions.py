@@ -115,6 +115,8 @@ def grid(values: Sequence[Any] | Tensor, *, product: bool = False) -> Grid:
         >>> grid([0.0, 1.0])
         Grid(values=(0.0, 1.0), product=False)
     """
+    if isinstance(values, str) or not getattr(values, "shape", True) or not _iterable(values):
+        raise TypeError(f"grid() got {values!r}; expected a list or tensor of values, one a world.")
     worlds = tuple(values.unbind() if isinstance(values, Tensor) else values)
     if not worlds:
         raise ValueError("grid() got no values. Give at least one value, each makes a world.")
@@ -202,9 +204,13 @@ def read_worlds(
     """
     if isinstance(interventions, list):
         if by_name:
-            raise ValueError("do() got a list of worlds and keywords. Put the keywords into each world.")
+            raise ValueError(
+                "do() got a list of worlds and keywords. Put the keywords into each world."
+            )
         if not interventions:
             raise ValueError("do() got an empty list of worlds. Give at least one intervention.")
+        if any(isinstance(one, list) for one in interventions):
+            raise TypeError("do() got a list in a list of worlds. Give one list of interventions.")
         worlds = [world for one in interventions for world in read_worlds(one)[0]]
         return tuple(worlds), True
     if interventions is None and not by_name:
@@ -257,7 +263,7 @@ def _world(items: list[tuple[str, Any] | Edge], choice: tuple[Any, ...]) -> Worl
         value = _value(item)
         value = next(chosen) if isinstance(value, Grid) else value
         if isinstance(item, Edge):
-            world.append(Edge(item.source, item.target, value))
+            world.append(_edge(item, value))
         else:
             world.append((item[0], _action(item[0], value)))
     return tuple(world)
@@ -267,9 +273,20 @@ def _value(item: tuple[str, Any] | Edge) -> Any:
     return item.value if isinstance(item, Edge) else item[1]
 
 
+def _edge(item: Edge, value: Any) -> Edge:
+    if isinstance(value, str | Action | Edge | Grid) or value is None or callable(value):
+        raise TypeError(
+            f"edge({item.source!r}, {item.target!r}, ...) got {type(value).__name__}; expected a "
+            "number, a tensor or a grid of them."
+        )
+    return Edge(item.source, item.target, value)
+
+
 def _action(name: str, value: Any) -> Action:
     if isinstance(value, Action):
         return value
+    if isinstance(value, Grid):
+        raise TypeError(f"do({name!r}=grid(...)) holds a grid in a grid. Give one list of values.")
     if isinstance(value, Edge):
         raise TypeError(
             f"do({name!r}=edge(...)): an edge names its own target. Pass it as "
@@ -289,6 +306,11 @@ def _action(name: str, value: Any) -> Action:
 
 
 def _callable(function: Any, verb: str) -> Any:
+    if isinstance(function, torch.distributions.Distribution):
+        raise TypeError(
+            f"{verb}() takes a function; got the distribution {type(function).__name__}. Pass it "
+            "itself: do(x=distribution)."
+        )
     if not callable(function):
         raise TypeError(f"{verb}() takes a function; got {type(function).__name__}.")
     return function
@@ -313,7 +335,9 @@ class RunSoFar(Mapping[str, Tensor]):
                 f"The rule for {self._site!r} reads {name!r}, which the program runs after "
                 f"{self._site!r}. It may read: {', '.join(self._values) or 'nothing'}."
             )
-        raise UnknownVariable(name, self._variables or self._values, f"the rule for {self._site!r}")
+        raise UnknownVariable(
+            name, self._variables or self._values, f"the rule for {self._site!r}"
+        )
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._values)

@@ -54,7 +54,8 @@ class Learning:
             batch_size: Units a step; ``None`` for all of them up to 4096, else 1024.
             lr: Learning rate of Adam at first; it falls along a cosine.
             optimizer: Makes another torch optimizer of the parameters, with its own rate.
-            validation: Fraction of units held out: for early stopping, and to be scored on.
+            validation: Fraction of units held out, for early stopping and to be scored on; fewer
+                than 20 are none.
             patience: Looks (one every 50 steps or so) at them without a rise before stopping.
             inputs: The program's arguments by name, units first.
             progress: Whether to show a bar; ``None`` shows one on a terminal.

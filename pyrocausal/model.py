@@ -13,12 +13,12 @@ from pyrocausal.abduction import Abduction
 from pyrocausal.answering import abduct_units, counterfactual
 from pyrocausal.core import Core, Standing
 from pyrocausal.density import log_density
-from pyrocausal.evidence import as_sequence
+from pyrocausal.evidence import as_sequence, columns_of
 from pyrocausal.graph import CausalGraph
 from pyrocausal.interventions import Edge, Set, Stochastic, read_worlds
 from pyrocausal.learning import Learning
 from pyrocausal.naming import describe_evidence, describe_worlds
-from pyrocausal.noise import COUPLINGS, Coupling
+from pyrocausal.noise import Coupling, read_couplings
 from pyrocausal.plan import Plan, make_plan
 from pyrocausal.results import Counterfactual, Samples
 from pyrocausal.sampling import sample
@@ -62,16 +62,14 @@ class SCM(Learning):
         noise: Mapping[str, Coupling] | None = None,
         name: str | None = None,
     ) -> None:
+        if isinstance(program, type):
+            raise TypeError(
+                f"SCM() got the class {program.__name__}; expected a program. Give an instance of it."
+            )
         if not callable(program):
             raise TypeError(f"SCM() takes a program, a callable; got {type(program).__name__}.")
-        for site, coupling in (noise or {}).items():
-            if not callable(coupling) and coupling not in COUPLINGS:
-                raise ValueError(
-                    f"noise[{site!r}] is {coupling!r}; expected one of {', '.join(COUPLINGS)} or a "
-                    "function from the distribution to a structural equation."
-                )
         self.name = str(name or getattr(program, "__name__", type(program).__name__))
-        self._core = Core(program, as_sequence(latent) or (), dict(noise or {}))
+        self._core = Core(program, as_sequence(latent, "latent") or (), read_couplings(noise))
         self._standing = Standing()
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -181,13 +179,15 @@ class SCM(Learning):
             )
         every = tuple((*old, *new) for old in self._standing.worlds for new in worlds)
         self._core.check_worlds(every)
-        return self._with(replace(self._standing, worlds=every, listed=self._standing.listed or listed))
+        return self._with(
+            replace(self._standing, worlds=every, listed=self._standing.listed or listed)
+        )
 
     def condition(self, evidence: Any = None, /, **by_name: Any) -> SCM:
         """Return this SCM with evidence that is read after its interventions.
 
         Args:
-            evidence: Mapping from variable to value.
+            evidence: Mapping from variable to value, or DataFrame.
             by_name: Evidence as keywords.
 
         Raises:
@@ -198,15 +198,13 @@ class SCM(Learning):
             >>> SCM(lambda: pyro.sample("x", dist.Normal(0.0, 1.0)), name="coin").condition(x=1.0)
             SCM coin given x=1
         """
-        given = {**dict(evidence or {}), **by_name}
+        given = {**columns_of({} if evidence is None else evidence, "condition"), **by_name}
         if not given:
             raise ValueError("condition() got no evidence. Say what was seen, such as x=1.0.")
         if self._core.knows_sites:
             for name in given:
                 self._core.known(name, "condition")
-        return self._with(
-            replace(self._standing, evidence={**self._standing.evidence, **given})
-        )
+        return self._with(replace(self._standing, evidence={**self._standing.evidence, **given}))
 
     def log_prob(self, data: Any, *, inputs: Mapping[str, Any] | None = None) -> Tensor:
         """Return each unit's log density, ``sum_X log p(x | pa(x))``.
@@ -265,7 +263,7 @@ class SCM(Learning):
             ValueError: Impossible evidence, wrong shapes.
         """
         with self._core.session():
-            seen = self._core.read(evidence, inputs)
+            seen = self._core.read(self._standing.with_evidence(evidence), inputs)
             query = self._core.query(inputs, seen.units, seed)
             return abduct_units(self._core, self._standing, query, seen, num_draws)
 
@@ -371,6 +369,7 @@ def scm(
         >>> confounded.graph.latent_projection()
         CausalGraph(x -> y; x <-> y)
     """
+
     def decorate(program: Program) -> SCM:
         return SCM(program, latent=latent, noise=noise, name=name)
 

@@ -122,7 +122,7 @@ class ParameterScope:
     def keep_only(self, names: Sequence[str]) -> None:
         """Forget what was adopted from the global store and is not the program's."""
         store = pyro.get_param_store()
-        for name in [name for name in store.keys() if name not in names]:
+        for name in [name for name in list(store) if name not in names]:
             del store[name]
 
     def named(self) -> dict[str, Tensor]:
@@ -172,7 +172,8 @@ class ParameterScope:
         params = {
             name: tensor
             for name, tensor in state["params"].items()
-            if id(tensor) in own or not (_PARTS in name or (prefixes and name.startswith(prefixes)))
+            if id(tensor) in own
+            or not (_PARTS in name or (prefixes and name.startswith(prefixes)))
         }
         constraints = {name: c for name, c in state["constraints"].items() if name in params}
         return {"params": params, "constraints": constraints}

@@ -25,9 +25,14 @@ def place(value: Any, part: Tensor, event_dim: int, layout: Layout | None, name:
     Raises:
         ValueError: The value does not broadcast, or is not finite, or its cast changes it.
     """
+    if value is None:
+        raise TypeError(f"do({name!r}) got None; expected numbers. A function returns the values.")
     tensor = as_tensor(value, f"do({name!r})").to(part.device)
     if tensor.is_floating_point() and not all_finite(tensor):
-        raise ValueError(f"do({name!r}) got NaN or infinite values; a variable is set to numbers.")
+        raise ValueError(
+            f"do({name!r}) got NaN or infinite values; expected finite numbers. Check the value, "
+            "or what its function meets."
+        )
     tensor = cast(tensor, part.dtype, f"do({name!r})")
     if layout is None:
         return _expand(tensor, part.shape, name)
@@ -46,7 +51,10 @@ def spread(fn: Any, shape: tuple[int, ...], event_dim: int, name: str) -> Any:
         ValueError: Its shape is not that of the site.
     """
     if not isinstance(fn, torch.distributions.Distribution):
-        raise TypeError(f"do({name!r}): the mechanism returned {type(fn).__name__}, not a distribution.")
+        raise TypeError(
+            f"do({name!r}): the mechanism returned {type(fn).__name__}; expected a distribution. "
+            "A function that returns values is a pc.policy()."
+        )
     batch, event = shape[: len(shape) - event_dim], shape[len(shape) - event_dim :]
     try:
         if tuple(fn.event_shape) != tuple(event):
@@ -67,7 +75,7 @@ def check_finite(value: Tensor, name: str) -> None:
         )
 
 
-def check_support(fn: Any, value: Tensor, name: str) -> None:
+def check_support(fn: Any, value: Tensor, what: str) -> None:
     """Raise where a discrete site was set to a value it can't take."""
     support = fn.support
     if not support.is_discrete:
@@ -76,8 +84,8 @@ def check_support(fn: Any, value: Tensor, name: str) -> None:
     if not bool(inside.all()):
         outside = value[~inside.expand(value.shape[: inside.dim()])]
         raise ValueError(
-            f"do({name!r}) got {outside.flatten()[0].item():g}, which {type(fn).__name__} can't "
-            f"take; its support is {support}."
+            f"{what} got {outside.flatten()[0].item():g}, which {type(fn).__name__} can't take; "
+            f"expected a value in its support, {support}."
         )
 
 

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from pyrocausal.core import Core
 from pyrocausal.errors import IncompleteEvidence
-from pyrocausal.evidence import Evidence
+from pyrocausal.evidence import Evidence, count_of
 from pyrocausal.guiding import posterior_draws
 from pyrocausal.noise import Stream
 from pyrocausal.structural import Query
@@ -56,8 +56,4 @@ def posterior_runs(
 
 def number_of(num_draws: int | None) -> int:
     """Read ``num_draws``: ``None`` is one draw without a dimension."""
-    if num_draws is None:
-        return 1
-    if isinstance(num_draws, bool) or not isinstance(num_draws, int) or num_draws < 1:
-        raise ValueError(f"num_draws is {num_draws!r}; expected a positive number, or None.")
-    return num_draws
+    return 1 if num_draws is None else count_of(num_draws, "num_draws")

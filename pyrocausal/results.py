@@ -68,7 +68,9 @@ class Samples(Mapping[str, Tensor]):
         sizes = next((v.shape[: len(self.dims)] for v in self.data.values()), torch.Size())
         for name, value in self.data.items():
             flat = value.detach().cpu().reshape(sizes.numel(), -1)
-            names = [name] if flat.shape[1] == 1 else [f"{name}[{i}]" for i in range(flat.shape[1])]
+            names = (
+                [name] if flat.shape[1] == 1 else [f"{name}[{i}]" for i in range(flat.shape[1])]
+            )
             columns.update(zip(names, flat.unbind(1), strict=True))
         index = pd.MultiIndex.from_product([range(size) for size in sizes], names=self.dims)
         frame = pd.DataFrame({name: column.numpy() for name, column in columns.items()})  # type: ignore[attr-defined]

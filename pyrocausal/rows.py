@@ -82,9 +82,11 @@ class Layout:
         """Write the rows of one world into a contiguous value of program shape."""
         dim = value.dim() - 1 - event_dim
         target = value.unflatten(dim, self.shape).select(dim + 1, index)
-        target.copy_(part.expand(value.shape[:dim] + part.shape[dim:]).unflatten(
-            dim, (self.draws, self.units)
-        ))
+        target.copy_(
+            part.expand(value.shape[:dim] + part.shape[dim:]).unflatten(
+                dim, (self.draws, self.units)
+            )
+        )
 
 
 @dataclass

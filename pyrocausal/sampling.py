@@ -7,6 +7,7 @@ from torch import Tensor
 
 from pyrocausal.answering import abduct_units, assumptions
 from pyrocausal.core import Core, Standing, probing_again
+from pyrocausal.evidence import count_of
 from pyrocausal.naming import describe_evidence, describe_worlds
 from pyrocausal.posterior import fitted_shared
 from pyrocausal.results import Samples
@@ -27,8 +28,7 @@ def sample(
     seed: int | None,
 ) -> Samples:
     """Draw ``n`` units from the program, or from what evidence leaves of it."""
-    if isinstance(n, bool) or not isinstance(n, int) or n < 1:
-        raise ValueError(f"sample() got n={n!r}; expected a positive number of units.")
+    n = count_of(n, "n, the number of units,")
     with core.session():
         if standing.evidence:
             return _given_evidence(core, standing, n, inputs, variables, latent, seed)

@@ -127,7 +127,7 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
         raise ValueError(
             f"{path} is damaged or was cut off, and can't be read ({error}). Save the SCM again."
         ) from error
-    if header is None:
+    if not isinstance(header, dict) or "format" not in header:
         raise ValueError(f"{path} was not written by SCM.save(); it holds no header of an SCM.")
     if header["format"] != FORMAT:
         raise ValueError(

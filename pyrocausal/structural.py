@@ -1,6 +1,7 @@
 """Running a program as structural equations: noise first, then the interventions of each world."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -8,6 +9,7 @@ import torch
 from torch import Tensor
 
 from pyrocausal.errors import NotAbducible
+from pyrocausal.evidence import cast
 from pyrocausal.interventions import (
     Action,
     Edge,
@@ -131,6 +133,7 @@ class StructuralRun(RowMessenger):
         self.redrawn: set[str] = set()
         self.actions = _by_site(worlds)
         self.edges = _edges_by_target(worlds)
+        self.sources: dict[str, Any] = {}  # distributions whose support an edge's value is in
 
     def run(self) -> "StructuralRun":
         """Run the program.
@@ -154,6 +157,8 @@ class StructuralRun(RowMessenger):
     def visit(self, site: Site) -> Tensor:
         if self.query.variables and site.name not in self.query.variables:
             raise SitesChanged(site.name)
+        if self.edges and not site.deterministic:
+            self.sources[site.name] = site.fn
         if site.shared:
             return self._visit_shared(site)
         value = self.natural(site)
@@ -217,7 +222,7 @@ class StructuralRun(RowMessenger):
             layout.set_world(value, index, new, event_dim)
         check_finite(value, name)
         if site.value is None:
-            check_support(site.fn, value, name)
+            check_support(site.fn, value, f"do({name!r})")
         return value
 
     def _redistribute(
@@ -235,7 +240,8 @@ class StructuralRun(RowMessenger):
             stream = f"{site.name}.do"
             self.redrawn.add(site.name)
         noise = self.noise.of(stream, equation, site.inner)
-        return equation.forward_rows(noise, one.shape, len(site.inner)).to(part.dtype)
+        value = equation.forward_rows(noise, one.shape, len(site.inner))
+        return cast(value, part.dtype, f"do({site.name!r})")
 
     def _same_noise(self, site: Site, equation: StructuralEquation) -> bool:
         if site.value is not None:
@@ -243,24 +249,10 @@ class StructuralRun(RowMessenger):
         return _law(self.query.equation(site)) == _law(equation)
 
     def _follow_edges(self, site: Site, natural: Tensor) -> Tensor:
-        pinned, inputs = dict(self.values), {}
-        for index, edge in self.edges[site.name]:
-            if edge.source in pinned:
-                old, dim = pinned[edge.source], self.event_dims[edge.source]
-            else:
-                old = inputs.get(edge.source, _input_rows(self.query.inputs[edge.source], self.layout))
-                dim = old.dim() - 1
-            new = old.clone(memory_format=torch.contiguous_format)
-            part = self.layout.world(new, index, dim)
-            self.layout.set_world(
-                new, index, place(edge.value, part, dim, self.layout, edge.source), dim
-            )
-            (pinned if edge.source in pinned else inputs)[edge.source] = new
+        pinned, inputs = self._seen_through_edges(site)
         until = _Until(pinned, site.name)
-        try:
+        with suppress(_Reached):
             self.query.run(until, self.layout, **inputs)
-        except _Reached:
-            pass
         assert until.found is not None
         value = natural.clone(memory_format=torch.contiguous_format)
         other = self._value_of(until.found)
@@ -268,6 +260,29 @@ class StructuralRun(RowMessenger):
             part = self.layout.world(other, index, site.event_dim)
             self.layout.set_world(value, index, part, site.event_dim)
         return value
+
+    def _seen_through_edges(self, site: Site) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """Return the values and the inputs that a site's equation is evaluated with."""
+        pinned: dict[str, Tensor] = dict(self.values)
+        inputs: dict[str, Tensor] = {}
+        for index, edge in self.edges[site.name]:
+            if edge.source in pinned:
+                old, dim = pinned[edge.source], self.event_dims[edge.source]
+            else:
+                old = inputs.get(
+                    edge.source, _input_rows(self.query.inputs[edge.source], self.layout)
+                )
+                dim = old.dim() - 1
+            new = old.clone(memory_format=torch.contiguous_format)
+            part = self.layout.world(new, index, dim)
+            self.layout.set_world(
+                new, index, place(edge.value, part, dim, self.layout, edge.source), dim
+            )
+            if edge.source in self.sources:
+                what = f"edge({edge.source!r}, {edge.target!r})"
+                check_support(self.sources[edge.source], new, what)
+            (pinned if edge.source in pinned else inputs)[edge.source] = new
+        return pinned, inputs
 
     def _value_of(self, site: Site) -> Tensor:
         return site.value if site.value is not None else self.structural(site)
@@ -296,7 +311,7 @@ class _WorldValues(RunSoFar):
     """The values of one world's rows, cut out when they are read."""
 
     def __init__(self, run: StructuralRun, index: int, site: str) -> None:
-        super().__init__(run.values, site, run.query.variables)
+        super().__init__(run.values, site, tuple(run.query.variables))
         self._run, self._index = run, index
 
     def __getitem__(self, name: str) -> Tensor:
@@ -307,7 +322,7 @@ class _WorldValues(RunSoFar):
 
 
 def _changed(
-    action: Set | Shift | Edit | Policy,
+    action: Action,
     name: str,
     part: Tensor,
     values: Mapping[str, Tensor],
@@ -323,6 +338,11 @@ def _changed(
             return place(function(part), part, event_dim, None, name)
         case Policy(function):
             return place(function(values), part, event_dim, None, name)
+        case _:
+            raise ValueError(
+                f"do({name!r}): all units share this variable; it takes a value, shift, edit or "
+                "policy."
+            )
 
 
 def _by_site(worlds: Sequence[World]) -> dict[str, list[tuple[int, Action]]]:

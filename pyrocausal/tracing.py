@@ -11,7 +11,17 @@ from torch import Tensor, nn
 from pyrocausal.graph import CausalGraph
 from pyrocausal.rows import Program, RowMessenger, Site, current_units, run_on_rows
 
-__all__ = ["Anatomy", "Pinned", "Variable", "dissect", "distributions_of", "find_graph", "parts_of", "quiet_seed", "sample_values"]
+__all__ = [
+    "Anatomy",
+    "Pinned",
+    "Variable",
+    "dissect",
+    "distributions_of",
+    "find_graph",
+    "parts_of",
+    "quiet_seed",
+    "sample_values",
+]
 
 
 @dataclass(frozen=True)
@@ -266,7 +276,9 @@ def _beyond(value: Tensor, variable: Variable, fn: Any) -> Tensor:
     if getattr(fn, "has_enumerate_support", False):
         support = fn.enumerate_support(expand=False)
         # One random member of the support for each batch element; its event stays whole.
-        choice = torch.randint(len(support), value.shape[: value.dim() - len(variable.event_shape)])
+        choice = torch.randint(
+            len(support), value.shape[: value.dim() - len(variable.event_shape)]
+        )
         members = support.reshape(len(support), *variable.event_shape)
         return members[choice.to(members.device)]
     if not value.is_floating_point():
@@ -335,7 +347,7 @@ def _members(thing: Any) -> Iterator[tuple[str, Any]]:
         yield from thing.__dict__.items()
 
 
-class quiet_seed:  # noqa: N801 - a context manager, named like one
+class quiet_seed:
     """Seed torch's generators inside, and leave them as they were outside."""
 
     def __init__(self, seed: int) -> None:
@@ -348,5 +360,3 @@ class quiet_seed:  # noqa: N801 - a context manager, named like one
 
     def __exit__(self, *args: Any) -> None:
         self._fork.__exit__(*args)
-
-

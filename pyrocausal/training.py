@@ -46,7 +46,9 @@ class Training:
     """One run of the optimizer.
 
     The learning rate falls along a cosine. Once the held-out log-likelihood has not risen for
-    ``patience`` looks the fall is hastened, and the run soon ends; the best parameters are kept.
+    ``patience`` looks the fall is hastened, and the run soon ends. Then the best parameters are
+    put back, unless the last ones are as good within one standard error, unit by unit: the
+    best of many looks at few units would else be chosen by their noise.
 
     Attributes:
         losses: The negative bound of each step, per unit.
@@ -78,6 +80,7 @@ class Training:
         self.left, self.done, self.hastened = settings.steps, 0.0, False
         self.looked, self.since = 0, time.monotonic()
         self.best, self.best_step, self.kept = -math.inf, 0, self._copy()
+        self.best_units = self.last_units = torch.zeros(0)
 
     def run(self) -> None:
         """Optimize; on an error all parameters are as they were before.
@@ -104,8 +107,9 @@ class Training:
         except Exception:
             self._put_back(initial)
             raise
-        if self.held_out:
+        if self.held_out and _worse(self.last_units, self.best_units):
             self._put_back(self.kept)
+            self.stopped += f"; the parameters are those of step {self.best_step}"
 
     def scores(self) -> dict[str, Tensor]:
         """Return the log-likelihood of each held-out unit by variable."""
@@ -142,11 +146,12 @@ class Training:
         """Keep the parameters if the held-out units like them better than all before."""
         if not self.held_out:
             return False
-        total = sum(total.sum().item() for total, _ in self._evaluated())
-        mean = total / len(self.split.held_out)
+        self.last_units = torch.cat([total for total, _ in self._evaluated()])
+        mean = self.last_units.mean().item()
         if not mean > self.best:
             return False
         self.best, self.best_step, self.kept = mean, len(self.losses), self._copy()
+        self.best_units = self.last_units
         return True
 
     def _weigh_start(self) -> None:
@@ -206,6 +211,11 @@ def not_finite(when: str, where: str) -> ValueError:
         "support. If they are NaN, lower lr, standardize the data, or keep scales away from zero, "
         "such as softplus(s) + 1e-3. The parameters are as they were before."
     )
+
+
+def _worse(last: Tensor, best: Tensor) -> bool:
+    loss = (best - last).to(torch.float64)
+    return not bool(loss.mean() <= loss.std() / math.sqrt(len(loss)))
 
 
 def _optimizer(settings: Settings, parameters: list[Tensor]) -> torch.optim.Optimizer:

@@ -1,5 +1,7 @@
 """The bare handlers: alone, and together with everything Pyro has."""
 
+from typing import Any
+
 import pyro
 import pyro.distributions as dist
 import pytest
@@ -25,8 +27,8 @@ def batched() -> None:
     pyro.sample("y", dist.Normal(x[:, 0], 1.0))
 
 
-def trace_of(model: object) -> dict[str, object]:
-    return poutine.trace(model).get_trace().nodes
+def trace_of(model: Any) -> dict[str, Any]:
+    return dict(poutine.trace(model).get_trace().nodes)
 
 
 def test_do_is_function_decorator_and_context_manager() -> None:
@@ -54,7 +56,7 @@ def test_the_recorded_value_is_the_intervened_one_and_has_no_density() -> None:
 
 
 @pytest.mark.parametrize("handler", [pc.do, pc.condition])
-def test_misspelt_names_are_errors(handler: object) -> None:
+def test_misspelt_names_are_errors(handler: Any) -> None:
     with pytest.raises(pc.UnknownVariable, match="Did you mean 'x'"):
         handler(program, {"xx": 1.0})()
     with pytest.raises(pc.UnknownVariable), handler(xx=1.0):
@@ -73,7 +75,7 @@ def test_shift_and_edit_act_on_the_natural_value() -> None:
 def test_a_policy_reads_the_sites_run_before() -> None:
     nodes = trace_of(pc.do(program, y=pc.policy(lambda values: 10 * values["x"])))
     assert nodes["y"]["value"] == 10 * nodes["x"]["value"]
-    with pytest.raises(pc.UnknownVariable, match="reads|no variable 'y'"):
+    with pytest.raises(pc.UnknownVariable, match=r"reads|no variable 'y'"):
         pc.do(program, x=pc.policy(lambda values: values["y"]))()
 
 
@@ -168,7 +170,9 @@ def test_svi_learns_the_posterior_of_the_mutilated_program() -> None:
     # z ~ N(0,1), y ~ N(1 + z, 1), y = 3: posterior N(1, 1/2)
     model = pc.condition(pc.do(confounded, x=1.0), y=3.0)
     guide = AutoNormal(model)
-    svi = SVI(model, guide, Adam({"lr": 0.05}), Trace_ELBO(num_particles=8, vectorize_particles=False))
+    svi = SVI(
+        model, guide, Adam({"lr": 0.05}), Trace_ELBO(num_particles=8, vectorize_particles=False)
+    )
     for _ in range(400):
         svi.step()
     assert abs(guide.median()["z"] - 1.0) < 0.15
@@ -194,7 +198,10 @@ def test_enumeration_sums_out_what_an_intervention_leaves() -> None:
 
     intervened = pc.do(model, b=1.0)
     loss = TraceEnum_ELBO(max_plate_nesting=0).loss(intervened, lambda: None)
-    density = [p * dist.Normal(m, 1.0).log_prob(torch.tensor(2.0)).exp() for p, m in ((0.7, 2.0), (0.3, 3.0))]
+    density = [
+        p * dist.Normal(m, 1.0).log_prob(torch.tensor(2.0)).exp()
+        for p, m in ((0.7, 2.0), (0.3, 3.0))
+    ]
     assert abs(-loss - sum(density).log()) < 1e-5
 
 

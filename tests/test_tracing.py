@@ -1,5 +1,7 @@
 """The graph and the anatomy, read off programs by running them."""
 
+from typing import Any
+
 import pyro
 import pyro.distributions as dist
 import pytest
@@ -9,7 +11,7 @@ from torch import Tensor, nn
 import pyrocausal as pc
 
 
-def edges_of(program: object, **kwargs: object) -> set[tuple[str, str]]:
+def edges_of(program: Any, **kwargs: Any) -> set[tuple[str, str]]:
     return set(pc.SCM(program, **kwargs).graph.edges)
 
 
@@ -46,7 +48,7 @@ def test_masked_weights_make_no_edge() -> None:
         lambda x: x.sign() * 0.01,
     ],
 )
-def test_weak_and_remote_effects_are_edges(effect: object) -> None:
+def test_weak_and_remote_effects_are_edges(effect: Any) -> None:
     def program() -> None:
         x = pyro.sample("x", dist.Normal(0.0, 1.0))
         pyro.sample("y", dist.Normal(effect(x), 1.0))
@@ -68,13 +70,22 @@ def test_an_effect_on_any_parameter_of_the_distribution_is_an_edge() -> None:
     def program() -> None:
         x = pyro.sample("x", dist.Normal(0.0, 1.0))
         pyro.sample("scale", dist.Normal(0.0, x.exp()))
-        pyro.sample("mixed", dist.MixtureSameFamily(
-            dist.Categorical(logits=torch.stack([x, -x], -1)), dist.Normal(torch.tensor([-1.0, 1.0]), 1.0)
-        ))
+        pyro.sample(
+            "mixed",
+            dist.MixtureSameFamily(
+                dist.Categorical(logits=torch.stack([x, -x], -1)),
+                dist.Normal(torch.tensor([-1.0, 1.0]), 1.0),
+            ),
+        )
         affine = dist.transforms.AffineTransform(x, 1.0)
         pyro.sample("flow", dist.TransformedDistribution(dist.Normal(0.0, 1.0), [affine]))
-        pyro.sample("vector", dist.MultivariateNormal(torch.zeros(2), scale_tril=torch.diag_embed(
-            torch.stack([x.exp(), torch.ones_like(x)], -1))))
+        pyro.sample(
+            "vector",
+            dist.MultivariateNormal(
+                torch.zeros(2),
+                scale_tril=torch.diag_embed(torch.stack([x.exp(), torch.ones_like(x)], -1)),
+            ),
+        )
 
     assert edges_of(program) == {("x", name) for name in ("scale", "mixed", "flow", "vector")}
 

@@ -6,6 +6,7 @@ from typing import Any
 import pyro.distributions as dist
 from torch import Tensor
 
+from pyrocausal.evidence import cast
 from pyrocausal.handlers.named import NamedSites, apply_handler, broadcast_by_outer_plates
 from pyrocausal.interventions import (
     Action,
@@ -57,7 +58,9 @@ class _Do(NamedSites):
         super().__init__()
         worlds, listed = read_worlds(interventions, by_name)
         if listed:
-            raise ValueError("pc.do() makes one world. Use pc.worlds() or SCM.do() for a list or grid.")
+            raise ValueError(
+                "pc.do() makes one world. Use pc.worlds() or SCM.do() for a list or grid."
+            )
         self.actions: dict[str, list[Action]] = {}
         for item in worlds[0]:
             if isinstance(item, Edge):
@@ -89,7 +92,7 @@ class _Do(NamedSites):
         value = value.contiguous()
         check_finite(value, msg["name"])
         if site.value is None:
-            check_support(site.fn, value, msg["name"])
+            check_support(site.fn, value, f"do({msg['name']!r})")
         msg["fn"] = dist.Delta(value, event_dim=site.event_dim).mask(False)
         msg["value"], msg["is_observed"] = value, True
         msg["infer"] = {**msg["infer"], "_deterministic": True, "natural": natural}
@@ -108,4 +111,5 @@ class _Do(NamedSites):
                 fn = distribution
             case Mechanism(function):
                 fn = function(RunSoFar(self.seen, name, ()))
-        return spread(fn, value.shape, event_dim, name)().to(value.dtype)  # type: ignore[no-any-return]
+        drawn = spread(fn, value.shape, event_dim, name)()
+        return cast(drawn, value.dtype, f"do({name!r})")

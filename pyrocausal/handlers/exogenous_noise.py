@@ -73,6 +73,8 @@ class _Exogenous(Messenger):
         v = None
         if equation.posterior_shape is not None:
             batch = equation.distribution.batch_shape
-            v = torch.rand(*batch, *equation.posterior_shape, dtype=torch.float64, device=value.device)
+            v = torch.rand(
+                *batch, *equation.posterior_shape, dtype=torch.float64, device=value.device
+            )
         u = equation.posterior(value, v)
         pyro.deterministic(f"{name}.noise", u, event_dim=len(equation.noise_shape))

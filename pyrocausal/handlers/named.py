@@ -15,6 +15,7 @@ __all__ = ["NamedSites", "apply_handler", "broadcast_by_outer_plates"]
 
 
 def apply_handler(kind: Any, program: Any, given: Any, by_name: Mapping[str, Any]) -> Any:
+    """Make a handler of a program, or a decorator where no program is given."""
     if callable(program):
         return kind(given, by_name)(program)
     if given is not None:

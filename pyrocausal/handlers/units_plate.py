@@ -10,7 +10,7 @@ from pyrocausal.rows import UNITS, current_units
 __all__ = ["units"]
 
 
-class units(ContextDecorator):  # noqa: N801 - a handler, named like the others
+class units(ContextDecorator):
     """Open the plate over the units, in a program that also has sites shared by all units.
 
     Inside a query the size is the query's; outside one it is ``size``, and without it the plate
@@ -28,6 +28,8 @@ class units(ContextDecorator):  # noqa: N801 - a handler, named like the others
         >>> program().shape
         torch.Size([5])
     """
+
+    size: Any
 
     def __new__(cls, program: Any = None, /, size: int | None = None) -> Any:
         if callable(program):

@@ -21,6 +21,7 @@ from pyrocausal.noise.equation import (
     COUPLINGS,
     Coupling,
     StructuralEquation,
+    read_couplings,
     register,
     structural_equation,
 )
@@ -32,6 +33,7 @@ __all__ = [
     "Stream",
     "StructuralEquation",
     "draw_seed",
+    "read_couplings",
     "register",
     "structural_equation",
 ]

@@ -1,11 +1,10 @@
 """The structural equation of a site, and the registry from distribution type to equation."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from functools import lru_cache
+from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Any, ClassVar, TypeVar
 
-import pyro.distributions as dist
 import torch
 from torch import Tensor
 from torch.distributions import constraints
@@ -13,7 +12,14 @@ from torch.distributions import constraints
 from pyrocausal.errors import NotAbducible
 from pyrocausal.noise.streams import Stream
 
-__all__ = ["COUPLINGS", "Coupling", "StructuralEquation", "register", "structural_equation"]
+__all__ = [
+    "COUPLINGS",
+    "Coupling",
+    "StructuralEquation",
+    "read_couplings",
+    "register",
+    "structural_equation",
+]
 
 Distribution = Any  # torch's and Pyro's distributions share no typed ancestor
 COUPLINGS = ("gumbel-max", "quantile", "independent")
@@ -142,6 +148,27 @@ def register(*families: type, coupling: str | None = None) -> Callable[[_Rule], 
     return decorate
 
 
+def read_couplings(noise: Mapping[str, Coupling] | None) -> dict[str, Coupling]:
+    """Read what a user passes as ``noise``.
+
+    Raises:
+        TypeError: No mapping.
+        ValueError: A coupling that is not known.
+    """
+    if noise is not None and not isinstance(noise, Mapping):
+        raise TypeError(
+            f"noise={noise!r}: expected a mapping from variable to coupling, such as "
+            "{'x': 'quantile'}."
+        )
+    for site, coupling in (noise or {}).items():
+        if not callable(coupling) and coupling not in COUPLINGS:
+            raise ValueError(
+                f"noise[{site!r}] is {coupling!r}; expected one of {', '.join(COUPLINGS)} or a "
+                "function from the distribution to a structural equation."
+            )
+    return dict(noise or {})
+
+
 def structural_equation(
     distribution: Distribution, coupling: Coupling | None = None, site: str | None = None
 ) -> StructuralEquation:
@@ -183,7 +210,7 @@ def structural_equation(
         raise NotAbducible(site or error.site, error.reason) from None
 
 
-@lru_cache(maxsize=None)
+@cache
 def _find_rule(family: type, coupling: str | None) -> Rule | None:
     # A subclass inherits the rule only if it inherits the law: never a silent guess.
     for ancestor in family.__mro__:

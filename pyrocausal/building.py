@@ -1,0 +1,142 @@
+"""The program of a graph: each variable is drawn from its mechanism at its parents' values."""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, final
+
+import pyro
+import torch
+from torch import Tensor, nn
+
+from pyrocausal.choosing import choose_mechanisms
+from pyrocausal.errors import UnknownVariable
+from pyrocausal.graph import CausalGraph
+from pyrocausal.mechanisms.base import Distribution, Mechanism
+from pyrocausal.parameters import modules_of
+
+__all__ = ["GraphProgram", "Mechanisms", "build"]
+
+Mechanisms = Mapping[str, Callable[..., Distribution] | Distribution]
+
+
+@final
+class GraphProgram(nn.Module):
+    """A Pyro program that draws each variable of a graph, causes first.
+
+    ``x_i ~ mechanism_i(pa_i)``, the parents in the order of ``graph.predecessors``.
+
+    Args:
+        graph: The causal graph; latent variables have mechanisms like any other.
+        mechanisms: Variable to what returns its distribution: a ``Mechanism`` or other module, a
+            function, or for a root the distribution itself. A module in a function's closure is
+            registered.
+
+    Attributes:
+        parents: Variable to the names of its parents, in the order of the call; causes first.
+
+    Raises:
+        UnknownVariable: A mechanism of what is no variable.
+        ValueError: A variable without mechanism, or a bidirected edge, which has none.
+
+    Example:
+        >>> import pyrocausal as pc
+        >>> graph = pc.CausalGraph([("x", "y")])
+        >>> y = lambda x: dist.Normal(2.0 * x, 0.1)
+        >>> pc.SCM(GraphProgram(graph, {"x": dist.Normal(0.0, 1.0), "y": y})).graph
+        CausalGraph(x -> y)
+    """
+
+    def __init__(self, graph: CausalGraph, mechanisms: Mechanisms) -> None:
+        super().__init__()
+        _check(graph, mechanisms)
+        self.parents = {x: tuple(graph.predecessors(x)) for x in graph.topological_order()}
+        self.mechanisms = nn.ModuleDict(
+            {_key(x): _as_module(x, mechanisms[x], parents) for x, parents in self.parents.items()}
+        )
+
+    def forward(self) -> dict[str, Tensor]:
+        """Draw every variable once; returns them by name."""
+        values: dict[str, Tensor] = {}
+        for name, parents in self.parents.items():
+            given = self.mechanisms[_key(name)](*(values[parent] for parent in parents))
+            if not hasattr(given, "log_prob"):
+                raise TypeError(
+                    f"The mechanism of {name!r} returned a {type(given).__name__}, expected a "
+                    "distribution. A function of the parents alone is dist.Delta(value)."
+                )
+            values[name] = pyro.sample(name, given)
+        return values
+
+
+def build(
+    graph: CausalGraph | Iterable[tuple[str, str]], mechanisms: Mechanisms | None, data: Any
+) -> tuple[GraphProgram, frozenset[str]]:
+    """Return the program of a graph, and its latent variables; see ``SCM.from_graph``."""
+    if not isinstance(graph, CausalGraph):
+        graph = CausalGraph(graph)
+    given = dict(mechanisms or {})
+    if data is not None:
+        _check_bidirected(graph)
+        _check_names(graph, given)
+        given |= choose_mechanisms(graph, data, given=given)
+    return GraphProgram(graph, given), graph.latent
+
+
+@final
+class _Function(Mechanism):
+    """A function as a mechanism, which owns the modules that the function reaches."""
+
+    def __init__(self, function: Callable[..., Distribution]) -> None:
+        super().__init__()
+        self.function = function
+        self.reached = nn.ModuleList(modules_of(function).values())
+
+    def forward(self, *parents: Tensor) -> Distribution:
+        return self.function(*parents)
+
+
+def _as_module(name: str, mechanism: Any, parents: tuple[str, ...]) -> nn.Module:
+    if isinstance(mechanism, torch.distributions.Distribution):
+        # Pyro's distributions are callable, but a call draws a value.
+        if parents:
+            raise ValueError(
+                f"The mechanism of {name!r} is a {type(mechanism).__name__}, the same for all "
+                f"values of {', '.join(parents)}. Give a function of {len(parents)} values that "
+                "returns a distribution, or drop the edges."
+            )
+        return _Function(lambda: mechanism)
+    if not callable(mechanism):
+        raise TypeError(
+            f"The mechanism of {name!r} is a {type(mechanism).__name__}; expected a Mechanism, or "
+            "a function from the parents' values to a distribution."
+        )
+    return mechanism if isinstance(mechanism, nn.Module) else _Function(mechanism)
+
+
+def _check(graph: CausalGraph, mechanisms: Mechanisms) -> None:
+    _check_bidirected(graph)
+    _check_names(graph, mechanisms)
+    missing = [name for name in graph if name not in mechanisms]
+    if missing:
+        raise ValueError(
+            f"There is no mechanism for {', '.join(missing)}. Give one by name, such as "
+            f"mechanisms={{{missing[0]!r}: Linear(parents=...)}}, or pass data to choose from."
+        )
+
+
+def _check_names(graph: CausalGraph, mechanisms: Mechanisms) -> None:
+    for name in mechanisms:
+        if name not in graph:
+            raise UnknownVariable(name, graph, "mechanisms")
+
+
+def _check_bidirected(graph: CausalGraph) -> None:
+    for a, b in graph.bidirected_pairs():
+        raise ValueError(
+            f"{a} <-> {b} stands for a common cause that has no mechanism. graph.explicit() makes "
+            f"it the latent variable U_{a}_{b}: give that one a mechanism, and fit with a guide."
+        )
+
+
+def _key(name: str) -> str:
+    """Return a name's key among the modules, which allow no dot and no method's name."""
+    return f"p({name.replace('%', '%25').replace('.', '%2E')})"
