@@ -116,7 +116,9 @@ def grid(values: Sequence[Any] | Tensor, *, product: bool = False) -> Grid:
         Grid(values=(0.0, 1.0), product=False)
     """
     if isinstance(values, str) or not getattr(values, "shape", True) or not _iterable(values):
-        raise TypeError(f"grid() got {values!r}; expected a list or tensor of values, one a world.")
+        raise TypeError(
+            f"grid() got {values!r}; expected a list or tensor of values, one a world."
+        )
     worlds = tuple(values.unbind() if isinstance(values, Tensor) else values)
     if not worlds:
         raise ValueError("grid() got no values. Give at least one value, each makes a world.")

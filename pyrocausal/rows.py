@@ -75,8 +75,8 @@ class Layout:
         if self.worlds == 1:
             return value
         dim = value.dim() - 1 - event_dim
-        parts = value.unflatten(dim, self.shape).select(dim + 1, index)
-        return parts.flatten(dim, dim + 1)
+        whole: Tensor = value.unflatten(dim, self.shape)
+        return whole.select(dim + 1, index).flatten(dim, dim + 1)
 
     def set_world(self, value: Tensor, index: int, part: Tensor, event_dim: int = 0) -> None:
         """Write the rows of one world into a contiguous value of program shape."""

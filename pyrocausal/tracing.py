@@ -279,7 +279,7 @@ def _beyond(value: Tensor, variable: Variable, fn: Any) -> Tensor:
         choice = torch.randint(
             len(support), value.shape[: value.dim() - len(variable.event_shape)]
         )
-        members = support.reshape(len(support), *variable.event_shape)
+        members: Tensor = support.reshape(len(support), *variable.event_shape)
         return members[choice.to(members.device)]
     if not value.is_floating_point():
         return value.logical_not() if value.dtype == torch.bool else value + 1

@@ -154,7 +154,7 @@ def test_do_composes_with_replay_block_mask_and_scale() -> None:
     assert "x" not in trace_of(poutine.block(model, hide=["x"]))
     scaled = poutine.trace(poutine.scale(model, scale=3.0)).get_trace()
     plain = dist.Normal(2.0, 0.1).log_prob(scaled.nodes["y"]["value"])
-    assert torch.allclose(scaled.log_prob_sum(), 3 * plain)
+    assert torch.allclose(torch.as_tensor(scaled.log_prob_sum()), 3 * plain)
     masked = poutine.trace(poutine.mask(model, mask=False)).get_trace()
     assert masked.log_prob_sum() == 0.0
 

@@ -200,7 +200,8 @@ def test_shared_sites_without_a_posterior_are_incomplete_evidence() -> None:
 def test_masked_statements_ignore_evidence() -> None:
     def program() -> None:
         x = pyro.sample("x", dist.Normal(0.0, 1.0))
-        with pyro.poutine.mask(mask=x > 0):
+        counted: Any = x > 0
+        with pyro.poutine.mask(mask=counted):
             pyro.sample("y", dist.Normal(x, 1.0))
 
     imagined = pc.SCM(program).counterfactual(
@@ -266,7 +267,7 @@ def test_pyrosample_weights_read_inside_the_units_plate_raise_the_cure() -> None
     class Bayesian(PyroModule):
         def __init__(self) -> None:
             super().__init__()
-            self.slope = PyroSample(dist.Normal(0.0, 1.0))
+            self.slope: Any = PyroSample(dist.Normal(0.0, 1.0))
 
         def forward(self) -> None:
             with pc.units():
@@ -296,7 +297,7 @@ def test_queries_run_apart_from_handlers_and_plates_around_them() -> None:
 
 def test_plain_sampling_of_a_site_without_equation_works_and_abduction_says_why() -> None:
     class Odd(dist.Normal):
-        def sample(self, sample_shape: Any = ()) -> Any:  # type: ignore[override]
+        def sample(self, sample_shape: Any = ()) -> Any:
             return super().sample(torch.Size(sample_shape)).round()  # type: ignore[no-untyped-call]
 
     def program() -> None:

@@ -63,7 +63,7 @@ class _Exogenous(Messenger):
             self._record(name, equation, msg["value"])
             return
         noise = equation.noise if mask is None else equation.noise.mask(mask)
-        u = pyro.sample(f"{name}.noise", noise, infer={"_exogenous": True})
+        u = pyro.sample(f"{name}.noise", noise, infer={"_exogenous": True})  # type: ignore[arg-type]
         value = equation.forward(u)
         msg["fn"] = dist.Delta(value, event_dim=fn.event_dim).mask(False)
         msg["value"], msg["is_observed"] = value, True

@@ -39,10 +39,11 @@ class units(ContextDecorator):
         return instance
 
     def _recreate_cm(self) -> "units":
-        return type(self)(self.size)
+        again: units = type(self)(self.size)
+        return again
 
     def __enter__(self) -> Any:
-        frame = current_units.get()
+        frame: Any = current_units.get()
         if frame is None and self.size is not None:
             frame = pyro.plate(UNITS, self.size, dim=-1)
         self._frame = frame

@@ -113,7 +113,8 @@ class StructuralEquation(ABC):
 
     def possible(self, x: Tensor) -> Tensor:
         """Say, for each element of the batch, whether ``x`` has positive density or probability."""
-        return self.distribution.support.check(x)
+        inside: Tensor = self.distribution.support.check(x)
+        return inside
 
 
 Rule = Callable[[Distribution], StructuralEquation]
@@ -194,7 +195,7 @@ def structural_equation(
     own = getattr(distribution, "structural_equation", None)
     if own is not None and coupling is None:
         return own()  # type: ignore[no-any-return]
-    rule = _find_rule(type(distribution), coupling)
+    rule = _find_rule(type(distribution), coupling)  # type: ignore[arg-type]
     if rule is None:
         name = type(distribution).__name__
         under = f" under the coupling {coupling!r}" if coupling else ""

@@ -62,7 +62,8 @@ class Stream:
         """
         dtype = dtype or torch.get_default_dtype()
         if dtype == torch.float64:
-            return torch.special.ndtri(self.uniforms(shape))
+            quantiles: Tensor = torch.special.ndtri(self.uniforms(shape))
+            return quantiles
         elements = torch.Size(shape).numel()
         start, stop = self.first * elements, (self.first + self.units) * elements
         values = [self._box_muller(draw, start, stop) for draw in self._draws()]
