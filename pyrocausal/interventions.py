@@ -115,7 +115,11 @@ def grid(values: Sequence[Any] | Tensor, *, product: bool = False) -> Grid:
         >>> grid([0.0, 1.0])
         Grid(values=(0.0, 1.0), product=False)
     """
-    if isinstance(values, str) or not getattr(values, "shape", True) or not _iterable(values):
+    if (
+        isinstance(values, str)
+        or not getattr(values, "shape", True)
+        or not hasattr(values, "__iter__")
+    ):
         raise TypeError(
             f"grid() got {values!r}; expected a list or tensor of values, one a world."
         )

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Self
 
 import torch
 from torch import Tensor
 
+from pyrocausal.building import Mechanisms, build
 from pyrocausal.core import Core, Standing
 from pyrocausal.fit_report import FitReport
 from pyrocausal.fitting import fit
-from pyrocausal.noise import Coupling
+from pyrocausal.graph import CausalGraph
+from pyrocausal.noise import Coupling, draw_seed
 from pyrocausal.saving import load, save
+from pyrocausal.tracing import quiet_seed
 from pyrocausal.training import Settings
 
 __all__ = ["Learning"]
@@ -92,6 +95,47 @@ class Learning:
             ValueError: An SCM under ``do`` or ``condition``.
         """
         save(self._core, self._standing, self.name, path)
+
+    @classmethod
+    def from_graph(
+        cls,
+        graph: CausalGraph | Iterable[tuple[str, str]],
+        mechanisms: Mechanisms | None = None,
+        data: Any = None,
+        *,
+        steps: int = 1000,
+        seed: int | None = None,
+    ) -> Self:
+        """Build an SCM from a graph; with data, choose and fit what is missing.
+
+        Args:
+            graph: A causal graph, or its edges.
+            mechanisms: Variable to what returns its distribution, called with its parents' values
+                in the order of ``graph.predecessors``.
+            data: Mapping or DataFrame; a variable without a mechanism gets one by the type of its
+                column (continuous, binary, categorical, count), standardised inside, and all are
+                fitted.
+            steps: Number of gradient steps at most.
+            seed: Gives the same mechanisms and fit again.
+
+        Raises:
+            UnknownVariable: A mechanism or column that is no variable.
+            ValueError: A variable without mechanism or data.
+
+        Example:
+            >>> x = torch.linspace(-2.0, 2.0, 400)
+            >>> table = {"x": x, "y": 3 * x + torch.randn(400)}
+            >>> model = pc.SCM.from_graph([("x", "y")], data=table, seed=0)
+            >>> gain = model.do([{"x": 0.0}, {"x": 1.0}]).sample(500, seed=0)["y"].mean(1).diff()
+            >>> bool((gain - 3).abs() < 0.5)
+            True
+        """
+        with quiet_seed(draw_seed() if seed is None else seed):
+            program, latent = build(graph, mechanisms, data)
+        model = cls(program, latent=sorted(latent), name="graph")  # type: ignore[call-arg]
+        if data is not None:
+            model.fit(data, steps=steps, progress=False, seed=seed)
+        return model
 
     @classmethod
     def load(

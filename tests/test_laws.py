@@ -233,10 +233,10 @@ def test_a_shift_acts_on_the_value_that_is_there(case: Case) -> None:
 
 
 def test_worlds_asked_together_are_those_asked_one_by_one(case: Case) -> None:
-    # Some take the action on all paths, some none, and what one reaches others don't.
-    worlds = [{name: value} for name, value in case.others()]
-    together = case.ask([{}, *worlds, worlds[0] | worlds[-1]])
-    for index, world in enumerate([{}, *worlds, worlds[0] | worlds[-1]]):
+    first, *rest = [{name: value} for name, value in case.others()]
+    worlds = [{}, first, *rest, first | rest[-1]]
+    together = case.ask(worlds)
+    for index, world in enumerate(worlds):
         alone = case.ask(world)
         assert_close(world_of(together, index), alone)
         if is_elementwise(case.model):
@@ -246,6 +246,17 @@ def test_worlds_asked_together_are_those_asked_one_by_one(case: Case) -> None:
 def is_elementwise(model: zoo.Model) -> bool:
     """Say whether a program only has operations that act on each number alone."""
     return model.name not in ("image", "vector", "time_series")
+
+
+def test_setting_all_edges_out_of_a_variable_is_setting_it_for_all_others(case: Case) -> None:
+    for name, value in case.others():
+        children = [child for parent, child in case.model.edges if parent == name]
+        edges = tuple(pc.edge(name, child, value) for child in children)
+        answer = dict(case.ask(edges))
+        assert_equal({name: answer.pop(name)}, {name: case.factual[name]})
+        target = dict(case.ask({name: value}))
+        del target[name]
+        assert_close(answer, target)
 
 
 def test_eight_values_of_three_variables_are_24_worlds(case: Case) -> None:
@@ -289,3 +300,14 @@ def test_every_value_in_every_world_is_one_that_its_variable_can_take(case: Case
         for site, variable in case.scm.variables.items():
             if not variable.deterministic:
                 assert bool(nodes[site]["fn"].support.check(pinned[site]).all()), site
+
+
+def test_a_part_of_a_plate_is_not_taken_for_evidence_without_its_causes() -> None:
+    # level_0 -> level_1, both in a plate of three sensors inside each unit
+    scm = zoo.time_series()
+    sample = scm.sample(4, seed=0, variables=["drive", "level_0", "level_1"])
+    first = torch.arange(3) == 0
+    evidence = dict(sample) | {"level_0": torch.where(first, sample["level_0"], torch.nan)}
+    with pytest.raises(pc.IncompleteEvidence, match="'level_0' is missing for units 0, 1, 2, 3"):
+        scm.abduct(evidence | {"level_1": torch.where(first, torch.nan, sample["level_1"])})
+    assert scm.abduct(evidence | {"level_1": torch.full((4, 3), torch.nan)}).draws == 1
