@@ -202,8 +202,13 @@ def test_24_worlds_are_one_run_of_the_program_on_24_times_the_rows(name: str) ->
     program = zoo.MODELS[name].program
 
     def counted() -> None:
-        rows.append(next(frame.size for frame in pyro.poutine.runtime._PYRO_STACK[::-1]
-                         if getattr(frame, "name", "") == "units"))
+        rows.append(
+            next(
+                frame.size
+                for frame in pyro.poutine.runtime._PYRO_STACK[::-1]
+                if getattr(frame, "name", "") == "units"
+            )
+        )
         program()
 
     scm = pc.SCM(counted)
