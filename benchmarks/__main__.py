@@ -1,6 +1,8 @@
 """Run the benchmarks: ``python -m benchmarks``; prints a table for RESULTS.md."""
 
 import sys
+from collections.abc import Callable
+from typing import Any
 
 import pyro
 import torch
@@ -33,13 +35,17 @@ def _sampling(name: str, model: Linear, units: int) -> None:
         with torch.no_grad(), pyro.plate("units", units):
             return poutine.trace(model.program).get_trace()
 
-    jobs = [lambda: model.scm.sample(units, seed=0), lambda: model.sample(units), by_pyro]
+    jobs: list[Callable[[], object]] = [
+        lambda: model.scm.sample(units, seed=0),
+        lambda: model.sample(units),
+        by_pyro,
+    ]
     _row(name, units, 0, "sample", interleaved(jobs, 11))
 
 
 def _acting(name: str, model: Linear, units: int, worlds: int) -> None:
     values = torch.linspace(0.0, 1.0, worlds)
-    interventions = [{"x0": float(value)} for value in values]
+    interventions: list[dict[str, Any]] = [{"x0": float(value)} for value in values]
     acted = model.scm.do(interventions)
     evidence = dict(model.scm.sample(units, seed=0))
     x = list(evidence.values())
@@ -47,13 +53,12 @@ def _acting(name: str, model: Linear, units: int, worlds: int) -> None:
     def by_predictive() -> object:
         results = []
         for intervention in interventions:
-            data = {key: torch.tensor(value) for key, value in intervention.items()}
-            acting = poutine.do(model.program, data)
+            acting = poutine.do(model.program, dict(intervention))
             results.append(Predictive(acting, num_samples=units, parallel=True)())
         return results
 
     repeats = 11 if worlds < 64 else 5
-    jobs = [
+    jobs: list[Callable[[], object]] = [
         lambda: acted.sample(units, seed=0),
         lambda: model.predict([torch.randn(units) for _ in model.parents], values),
     ]

@@ -13,8 +13,9 @@ from pyrocausal.graph import CausalGraph
 from pyrocausal.mechanisms.base import Distribution, Mechanism
 from pyrocausal.parameters import modules_of
 
-__all__ = ["GraphProgram", "Mechanisms", "build"]
+__all__ = ["Edges", "GraphProgram", "Mechanisms", "build"]
 
+Edges = CausalGraph | Iterable[tuple[str, str]]
 Mechanisms = Mapping[str, Callable[..., Distribution] | Distribution]
 
 
@@ -32,6 +33,7 @@ class GraphProgram(nn.Module):
 
     Attributes:
         parents: Variable to the names of its parents, in the order of the call; causes first.
+        latent: The variables that are never observed.
 
     Raises:
         UnknownVariable: A mechanism of what is no variable.
@@ -49,6 +51,7 @@ class GraphProgram(nn.Module):
         super().__init__()
         _check(graph, mechanisms)
         self.parents = {x: tuple(graph.predecessors(x)) for x in graph.topological_order()}
+        self.latent = tuple(name for name in graph if name in graph.latent)
         self.mechanisms = nn.ModuleDict(
             {_key(x): _as_module(x, mechanisms[x], parents) for x, parents in self.parents.items()}
         )
@@ -67,10 +70,8 @@ class GraphProgram(nn.Module):
         return values
 
 
-def build(
-    graph: CausalGraph | Iterable[tuple[str, str]], mechanisms: Mechanisms | None, data: Any
-) -> tuple[GraphProgram, frozenset[str]]:
-    """Return the program of a graph, and its latent variables; see ``SCM.from_graph``."""
+def build(graph: Edges, mechanisms: Mechanisms | None, data: Any) -> GraphProgram:
+    """Return the program of a graph, not yet fitted; see ``SCM.from_graph``."""
     if not isinstance(graph, CausalGraph):
         graph = CausalGraph(graph)
     given = dict(mechanisms or {})
@@ -78,7 +79,7 @@ def build(
         _check_bidirected(graph)
         _check_names(graph, given)
         given |= choose_mechanisms(graph, data, given=given)
-    return GraphProgram(graph, given), graph.latent
+    return GraphProgram(graph, given)
 
 
 @final

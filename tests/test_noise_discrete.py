@@ -1,7 +1,7 @@
 """Discrete and mixed families: every law of a structural equation on every named family."""
 
 from collections.abc import Callable
-from math import exp
+from math import exp, log
 from typing import Any, Final
 
 import pyro
@@ -325,6 +325,22 @@ def test_quantile_equations_rise_in_the_noise(name: str) -> None:
     assert (equation.rank(u).diff(dim=0) >= 0).all()
 
 
+@pytest.mark.parametrize("name", ORDERED)
+def test_a_cell_contains_its_upper_edge_alone(name: str) -> None:
+    d, equation = family(name, torch.float64)
+    assert isinstance(equation, OrderedEquation)
+    near = equation.rank(
+        torch.linspace(-25, 25, 400).double().unsqueeze(-1).expand(-1, *d.batch_shape)
+    )
+    edge = equation.edge(near)
+    beyond = edge.nextafter(torch.tensor(INF).double())
+    # Only cells that are wider than rounding, between finite edges.
+    told = edge.isfinite() & (edge - equation.edge(near - 1) > 1e-12 * (1 + edge.abs()))
+    told &= equation.edge(near + 1) - edge > 1e-12 * (1 + edge.abs())
+    assert (equation.rank(edge.where(told, 0.0)) == near)[told].all()
+    assert (equation.rank(beyond.where(told, 0.0)) == near + 1)[told].all()
+
+
 RISING: Final[dict[str, Callable[[Tensor], Any]]] = {
     "Bernoulli": lambda t: dist.Bernoulli(logits=9 * t),
     "OrderedLogistic": lambda t: dist.OrderedLogistic(5 * t, torch.tensor([-1.0, 0.0, 2.0])),
@@ -380,6 +396,16 @@ def test_a_look_at_the_other_parameter_changes_nothing(given: str) -> None:
     _ = (seen.probs, seen.logits)
     u = structural_equation(seen).from_uniform(uniforms(1000, 1))
     assert torch.equal(*(structural_equation(d).forward(u) for d in (untouched, seen)))
+
+
+def test_a_look_at_the_probs_keeps_the_improbable_possible() -> None:
+    seen = dist.Bernoulli(logits=torch.tensor([-200.0, 200.0]))
+    assert seen.probs.tolist() == [0.0, 1.0]
+    equation = structural_equation(seen)
+    x = torch.tensor([1.0, 0.0])
+    assert equation.possible(x).all()
+    u = equation.posterior(x, torch.tensor([0.5, 0.5]).double())
+    assert u.tolist() == pytest.approx([200.0 + log(2), -200.0 - log(2)])
 
 
 def test_a_look_at_the_logits_keeps_classes_impossible() -> None:
@@ -509,6 +535,13 @@ def test_independent_worlds_share_the_draw_of_equal_parameters_only() -> None:
     )
     assert abs(torch.corrcoef(torch.stack((x, y)))[0, 1]) < 5 / n**0.5
     assert y.mean().item() == pytest.approx(4.0, abs=5 * (4 / n) ** 0.5)
+
+
+def test_independent_draws_have_the_resolution_of_float64() -> None:
+    n = 100_000
+    equation = structural_equation(dist.Geometric(double(1e-12)), "independent")
+    x = equation.forward(equation.from_uniform(uniforms(n, *equation.noise_shape)))
+    assert len(x.unique()) == n  # two of them would agree with probability n^2 1e-12 / 4
 
 
 def test_independent_counterfactuals_know_nothing_of_the_evidence() -> None:

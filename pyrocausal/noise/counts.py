@@ -14,7 +14,7 @@ from pyrocausal.noise import beta, gamma
 from pyrocausal.noise.discrete import binary_logit, float_dtype, in_support, is_captured
 from pyrocausal.noise.equation import register
 from pyrocausal.noise.ordered import OrderedEquation
-from pyrocausal.noise.tails import from_log_pair
+from pyrocausal.noise.tails import from_log_pair, normal_score, to_log_pair
 
 __all__ = ["BinomialEquation", "CountEquation", "NegativeBinomialEquation", "PoissonEquation"]
 
@@ -80,8 +80,7 @@ class CountEquation(OrderedEquation):
         return (low.floor() - 1).clamp(min=-1), torch.minimum(high.ceil() + 1, largest)
 
     def _guess(self, u: Tensor) -> Tensor:
-        smaller = torch.sigmoid(-u.abs()).clamp(min=1e-300)  # no infinite z
-        z = torch.special.ndtri(smaller).abs().copysign(u)
+        z = normal_score(*to_log_pair(u))
         centred = z * self.variance.sqrt() + self.skew * (z.square() - 1) / 6
         return torch.round(self.mean + centred - 0.5)
 
