@@ -131,8 +131,8 @@ class Learning:
             True
         """
         with quiet_seed(draw_seed() if seed is None else seed):
-            program, latent = build(graph, mechanisms, data)
-        model = cls(program, latent=sorted(latent), name="graph")  # type: ignore[call-arg]
+            program = build(graph, mechanisms, data)
+        model = cls(program, latent=sorted(program.latent), name="graph")  # type: ignore[call-arg]
         if data is not None:
             model.fit(data, steps=steps, progress=False, seed=seed)
         return model

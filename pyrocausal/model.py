@@ -72,30 +72,6 @@ class SCM(Learning):
         self._core = Core(program, as_sequence(latent, "latent") or (), read_couplings(noise))
         self._standing = Standing()
 
-    @classmethod
-    def from_graph(
-        cls, graph: Edges, mechanisms: Mechanisms | None = None, data: Any = None, **fit: Any
-    ) -> SCM:
-        """Return the SCM of a graph, fitted if there are data.
-
-        Args:
-            graph: A ``CausalGraph``, or pairs ``(cause, effect)``.
-            mechanisms: Variable to ``Mechanism``, or function, from its parents (in the order
-                of their edges) to a distribution; see ``pyrocausal.building``.
-            data: Mapping or DataFrame of all observed variables; chooses the mechanisms that are
-                not given (by ``pyrocausal.choosing``), and fits.
-            fit: Options of ``fit``.
-
-        Example:
-            >>> SCM.from_graph([("x", "y")], {"x": dist.Normal(0, 1), "y": dist.Poisson}).graph
-            CausalGraph(x -> y)
-        """
-        program = build(graph, mechanisms, data)
-        model = cls(program, latent=program.latent)
-        if data is not None:
-            model.fit(data, **fit)
-        return model
-
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run the program, inside this SCM's parameters and under its interventions."""
         with self._core.scope.open():
