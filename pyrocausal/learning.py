@@ -125,7 +125,7 @@ class Learning:
         Example:
             >>> x = torch.linspace(-2.0, 2.0, 400)
             >>> table = {"x": x, "y": 3 * x + torch.randn(400)}
-            >>> model = pc.SCM.from_graph([("x", "y")], data=table, seed=0)
+            >>> model = pc.SCM.from_graph([("x", "y")], data=table, steps=300, seed=0)
             >>> gain = model.do([{"x": 0.0}, {"x": 1.0}]).sample(500, seed=0)["y"].mean(1).diff()
             >>> bool((gain - 3).abs() < 0.5)
             True

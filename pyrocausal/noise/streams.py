@@ -78,9 +78,9 @@ class Stream:
         return range(1 if self.draws is None else self.draws)
 
     def _uniforms(self, draw: int, start: int, stop: int) -> Tensor:
-        # The 53 highest bits; the half keeps both ends open.
-        bits = _splitmix(self.key(draw), start, stop, self.device, keep=53)
-        return bits.to(torch.float64).add_(0.5).mul_(2.0**-53)
+        # 52 bits and a half: with 53 the highest would round to 1, and its noise be infinite.
+        bits = _splitmix(self.key(draw), start, stop, self.device, keep=52)
+        return bits.to(torch.float64).add_(0.5).mul_(2.0**-52)
 
     def _box_muller(self, draw: int, start: int, stop: int) -> Tensor:
         # Blocks of 128 radii and 128 angles, each 32 bits, so that both are read in long runs.
