@@ -101,9 +101,9 @@ def check_complete(
                 f"evidence has {name!r}, which is latent: it is never observed. Declare the SCM "
                 "without it in latent= if you do observe it."
             )
-        for ancestor in ancestors(name):
-            cause = variables.get(ancestor)
-            if cause is None or cause.deterministic or cause.shared:
+        above = ancestors(name)
+        for ancestor, cause in variables.items():
+            if ancestor not in above or cause.deterministic or cause.shared:
                 continue
             missing = _missing_above(evidence, name, ancestor)
             if missing is not None:
@@ -238,12 +238,14 @@ class _AbductionRun(StructuralRun):
             possible = possible | ~observed
         if bool(possible.all()):
             return
-        by_unit = self.layout.from_rows(possible.expand(*site.inner, self.layout.rows))
-        bad = ~by_unit.movedim(2, 0).flatten(1).all(1)
+        possible = possible.expand(*site.inner, self.layout.rows)
+        bad = ~self.layout.from_rows(possible).movedim(2, 0).flatten(1).all(1)
+        example = "it" if site.event_dim else f"{x[~possible][0].item():g}"
         raise ValueError(
             f"evidence[{site.name!r}] is impossible for units {names_of_units(bad)}: "
-            f"{type(site.fn).__name__} gives it probability zero at the values of its causes "
-            f"(support: {site.fn.support})."
+            f"{type(site.fn).__name__} gives {example} probability zero at the values of its "
+            f"causes (support: {site.fn.support}). Correct {site.name!r} or its causes, or give "
+            "NaN there."
         )
 
     def _check_equal(self, site: Site, value: Tensor) -> None:
@@ -257,7 +259,7 @@ class _AbductionRun(StructuralRun):
             what = "an intervention sets it" if site.name in self.actions else "its causes give it"
             raise ValueError(
                 f"evidence[{site.name!r}] is impossible for units {names_of_units(bad)}: "
-                f"{what} another value."
+                f"{what} another value. Correct it, or leave {site.name!r} out."
             )
 
     def _refuse_hidden(self, name: str) -> None:

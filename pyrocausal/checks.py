@@ -7,8 +7,9 @@ import torch
 from torch import Tensor
 
 from pyrocausal.errors import NotVectorized
-from pyrocausal.rows import Program, run_on_rows
-from pyrocausal.tracing import Anatomy, Pinned, parts_of, quiet_seed, sample_values
+from pyrocausal.pinning import run_pinned
+from pyrocausal.rows import Program
+from pyrocausal.tracing import Anatomy, parts_of, quiet_seed, sample_values
 
 __all__ = ["check_rows"]
 
@@ -48,10 +49,10 @@ def check_rows(
     def found(seed: int, start: int, stop: int) -> dict[str, Any]:
         part = {name: _cut(value, rows, start, stop) for name, value in values.items()}
         arguments = {name: _cut(value, rows, start, stop) for name, value in given.items()}
-        pinned = Pinned(part)
         with quiet_seed(seed):
-            run_on_rows(program, pinned, stop - start, arguments, opens_units=anatomy.opens_units)
-        return pinned.found
+            return run_pinned(
+                program, part, stop - start, arguments, opens_units=anatomy.opens_units
+            )
 
     together = found(0, 0, rows)
     again = found(1, 0, rows)

@@ -19,8 +19,15 @@ from pyrocausal.graph import CausalGraph
 from pyrocausal.interventions import Edge, World
 from pyrocausal.noise import Coupling, draw_seed
 from pyrocausal.parameters import ParameterScope, evaluating, random_weights
-from pyrocausal.structural import Query, SitesChanged
-from pyrocausal.tracing import Anatomy, Variable, dissect, distributions_of, find_graph
+from pyrocausal.pinning import SitesChanged
+from pyrocausal.structural import Query
+from pyrocausal.tracing import (
+    Anatomy,
+    Variable,
+    dissect,
+    distributions_of,
+    find_graph,
+)
 
 __all__ = ["Core", "Standing", "probing_again"]
 
@@ -166,10 +173,10 @@ class Core:
         """What the program is made of."""
         if self._anatomy is None:
             with self.session():
-                self._anatomy = dissect(self.program, self.example_inputs)
+                weights = random_weights(self.scope.modules.values())
+                self._anatomy = dissect(self.program, self.example_inputs, weights)
                 guide = () if self.guide is None else self.guide.parameters
                 self.scope.keep_only([*self._anatomy.parameters, *guide])
-            self._check_weights(self._anatomy)
         for where, names in (("latent", self.latent), ("noise", self.couplings)):
             for name in names:
                 if name not in self._anatomy.variables:
@@ -207,17 +214,6 @@ class Core:
             with self.session():
                 check_rows(self.program, self.anatomy, self.example_inputs)
             self._checked = True
-
-    def _check_weights(self, anatomy: Anatomy) -> None:
-        names = random_weights(self.scope.modules.values()) - set(anatomy.shared)
-        inside = sorted(names & set(anatomy.variables))
-        if inside:
-            self._anatomy = None
-            raise ValueError(
-                f"{inside[0]!r} is a PyroSample that is read inside the units plate, so that each "
-                "unit would get weights of its own. Read it before: let the program open the plate "
-                "with pc.units() after `w = self.name`."
-            )
 
     def query(self, inputs: Mapping[str, Any] | None, units: int, seed: int | None) -> Query:
         """Read the inputs, check the program once, and say what a run needs to know."""

@@ -193,7 +193,7 @@ def _doing(effect: float, effects: Tensor, answer: Samples) -> str:
     return f"""\
 RUNG {answer.rung}, DOING: the effect of quitting is {_with_interval(effect, effects.std().item())}.
   Had all of them quit, they would have gained so much more, on average, than
-  had none. Everybody is run in both worlds, with the same confounders and noise.
+  had none. All are run in both worlds, with the same confounders and noise.
   Published analyses of these data, adjusted for the same confounders, find 3.4
   to 3.5 kg (Hernan and Robins, Causal Inference: What If).
   route:   the fitted program under do(qsmk=0) and under do(qsmk=1); the

@@ -5,12 +5,13 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.distributions import constraints
 
 from pyrocausal.core import Core, Standing
 from pyrocausal.evidence import Evidence
 from pyrocausal.interventions import Mechanism, Set, Stochastic, World
-from pyrocausal.placing import spread
-from pyrocausal.rows import Layout, RowMessenger, Site
+from pyrocausal.placing import check_support, spread
+from pyrocausal.rows import Layout, RowMessenger, Site, support_of
 from pyrocausal.structural import Query
 
 __all__ = ["log_density"]
@@ -80,7 +81,7 @@ class _DensityRun(RowMessenger):
         if isinstance(action, Set):
             return value
         fn = site.fn if action is None else self._replaced(site, action, value)
-        density = fn.log_prob(value)
+        density = _log_prob(fn, value, f"data[{site.name!r}]")
         if site.mask is not None:
             density = torch.where(torch.as_tensor(site.mask), density, torch.zeros_like(density))
         self.terms.append(self.layout.from_rows(density).reshape(self.layout.units, -1).sum(1))
@@ -98,3 +99,16 @@ class _DensityRun(RowMessenger):
 
 
 _DENSITIES: tuple[type, ...] = (Set, Stochastic, Mechanism)
+
+
+def _log_prob(fn: Any, value: Tensor, what: str) -> Tensor:
+    """Return the log density, minus infinity outside the support."""
+    check_support(fn, value, what)
+    density: Tensor = fn.log_prob(value)
+    support = support_of(fn)
+    while isinstance(support, constraints.independent):
+        support = support.base_constraint
+    if support is None or support.is_discrete or support.event_dim:
+        return density  # a simplex or a matrix is in its support up to rounding only
+    inside = fn.support.check(value)
+    return torch.where(inside, density, torch.full_like(density, -torch.inf))

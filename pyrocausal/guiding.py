@@ -201,7 +201,9 @@ def posterior_draws(core: Core, seed: int, num: int) -> dict[str, Tensor]:
             sites = pyro.poutine.trace(run).get_trace(fitted.example).nodes
             for name in shared:
                 if name in sites:
-                    draws.setdefault(name, []).append(torch.as_tensor(sites[name]["value"]))
+                    draws.setdefault(name, []).append(
+                        torch.as_tensor(sites[name]["value"]).detach()
+                    )
     return {name: torch.stack(values) for name, values in draws.items()}
 
 

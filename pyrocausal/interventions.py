@@ -341,9 +341,10 @@ class RunSoFar(Mapping[str, Tensor]):
                 f"The rule for {self._site!r} reads {name!r}, which the program runs after "
                 f"{self._site!r}. It may read: {', '.join(self._values) or 'nothing'}."
             )
-        raise UnknownVariable(
-            name, self._variables or self._values, f"the rule for {self._site!r}"
-        )
+        where = f"the rule for {self._site!r}"
+        if not self._variables:  # a bare handler doesn't know what is still to come
+            where += f", which sees what runs before {self._site!r}"
+        raise UnknownVariable(name, self._variables or self._values, where)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._values)

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Self
 
 import torch
 from torch import Tensor
 
-from pyrocausal.building import Mechanisms, build
+from pyrocausal.building import Edges, Mechanisms, build
 from pyrocausal.core import Core, Standing
 from pyrocausal.fit_report import FitReport
 from pyrocausal.fitting import fit
-from pyrocausal.graph import CausalGraph
 from pyrocausal.noise import Coupling, draw_seed
 from pyrocausal.saving import load, save
 from pyrocausal.tracing import quiet_seed
@@ -99,28 +98,33 @@ class Learning:
     @classmethod
     def from_graph(
         cls,
-        graph: CausalGraph | Iterable[tuple[str, str]],
+        graph: Edges,
         mechanisms: Mechanisms | None = None,
         data: Any = None,
         *,
         steps: int = 1000,
         seed: int | None = None,
+        **fit: Any,
     ) -> Self:
-        """Build an SCM from a graph; with data, choose and fit what is missing.
+        """Build an SCM from a graph; with data, choose the mechanisms that lack, and fit all.
 
         Args:
-            graph: A causal graph, or its edges.
+            graph: A causal graph, or its edges ``(cause, effect)``. A latent variable needs a
+                mechanism, and a ``guide`` to be fitted.
             mechanisms: Variable to what returns its distribution, called with its parents' values
-                in the order of ``graph.predecessors``.
-            data: Mapping or DataFrame; a variable without a mechanism gets one by the type of its
-                column (continuous, binary, categorical, count), standardised inside, and all are
-                fitted.
+                in the order of ``graph.predecessors``, which is that of the edges; or, for a
+                root, the distribution itself.
+            data: Mapping or DataFrame of the observed variables, units first. A variable without
+                a mechanism gets one by what its column holds (binary, categorical, count or
+                continuous, see `choose_mechanisms`), standardised inside.
             steps: Number of gradient steps at most.
             seed: Gives the same mechanisms and fit again.
+            fit: Further options of ``fit``.
 
         Raises:
             UnknownVariable: A mechanism or column that is no variable.
-            ValueError: A variable without mechanism or data.
+            TypeError: A column of strings.
+            ValueError: A variable without mechanism or data, or with data that tell no mechanism.
 
         Example:
             >>> x = torch.linspace(-2.0, 2.0, 400)
@@ -130,11 +134,13 @@ class Learning:
             >>> bool((gain - 3).abs() < 0.5)
             True
         """
+        if data is None and fit:
+            raise ValueError(f"from_graph() got {', '.join(fit)} but no data to fit.")
         with quiet_seed(draw_seed() if seed is None else seed):
             program = build(graph, mechanisms, data)
-        model = cls(program, latent=sorted(program.latent), name="graph")  # type: ignore[call-arg]
+        model = cls(program, latent=program.latent, name="graph")  # type: ignore[call-arg]
         if data is not None:
-            model.fit(data, steps=steps, progress=False, seed=seed)
+            model.fit(data, steps=steps, seed=seed, **fit)
         return model
 
     @classmethod

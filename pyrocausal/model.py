@@ -198,7 +198,7 @@ class SCM(Learning):
             >>> SCM(lambda: pyro.sample("x", dist.Normal(0.0, 1.0)), name="coin").condition(x=1.0)
             SCM coin given x=1
         """
-        given = {**columns_of({} if evidence is None else evidence, "condition"), **by_name}
+        given = {**columns_of({} if evidence is None else evidence, "the evidence"), **by_name}
         if not given:
             raise ValueError("condition() got no evidence. Say what was seen, such as x=1.0.")
         if self._core.knows_sites:

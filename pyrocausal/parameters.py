@@ -170,7 +170,8 @@ class ParameterScope:
             if isinstance(module, PyroModule) and module._pyro_name
         )
         params = {
-            name: tensor
+            # A copy: fitting an SCM changes its own values, neither the global nor another's.
+            name: tensor if id(tensor) in own else tensor.detach().clone().requires_grad_()
             for name, tensor in state["params"].items()
             if id(tensor) in own
             or not (_PARTS in name or (prefixes and name.startswith(prefixes)))

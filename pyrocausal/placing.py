@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from pyrocausal.evidence import all_finite, as_tensor, cast
-from pyrocausal.rows import Layout
+from pyrocausal.rows import Layout, support_of
 
 __all__ = ["check_finite", "check_support", "place", "spread"]
 
@@ -77,8 +77,8 @@ def check_finite(value: Tensor, name: str) -> None:
 
 def check_support(fn: Any, value: Tensor, what: str) -> None:
     """Raise where a discrete site was set to a value it can't take."""
-    support = fn.support
-    if not support.is_discrete:
+    support = support_of(fn)
+    if support is None or not support.is_discrete:
         return
     inside = support.check(value)
     if not bool(inside.all()):

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from pyrocausal.abduction import Abduction
+from pyrocausal.errors import UnknownVariable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -49,6 +50,8 @@ class Samples(Mapping[str, Tensor]):
     __hash__ = object.__hash__
 
     def __getitem__(self, name: str) -> Tensor:
+        if name not in self.data:
+            raise UnknownVariable(name, self.data, "this answer")
         return self.data[name]
 
     def __iter__(self) -> Iterator[str]:

@@ -18,7 +18,16 @@ from torch import Tensor
 
 from pyrocausal.errors import NotVectorized
 
-__all__ = ["UNITS", "Layout", "RowMessenger", "Site", "UnitsPlate", "current_units", "run_on_rows"]
+__all__ = [
+    "UNITS",
+    "Layout",
+    "RowMessenger",
+    "Site",
+    "UnitsPlate",
+    "current_units",
+    "run_on_rows",
+    "support_of",
+]
 
 UNITS = "units"
 Program = Callable[..., Any]
@@ -146,6 +155,14 @@ class Site:
         return cls(msg["name"], msg["fn"], value, mask, shared, event_dim, inner)
 
 
+def support_of(fn: Any) -> Any:
+    """Return the support of a distribution, ``None`` where its class doesn't say."""
+    try:
+        return fn.support
+    except NotImplementedError:
+        return None
+
+
 class RowMessenger(Messenger):
     """Gives every statement its value; a subclass implements ``visit``.
 
@@ -178,6 +195,11 @@ class RowMessenger(Messenger):
             raise ValueError(
                 f"Two statements of the program are called {name!r}. A variable has one "
                 "statement: give each its own name."
+            )
+        if not isinstance(msg["fn"], torch.distributions.Distribution):
+            raise TypeError(
+                f"The statement {name!r} samples from {type(msg['fn']).__name__}; expected a "
+                "distribution. A mechanism's forward returns one."
             )
         if isinstance(getattr(msg["fn"], "base_dist", msg["fn"]), dist.Unit):
             self.factor(name)
@@ -239,20 +261,39 @@ def run_on_rows(
             stack.enter_context(plate)
         try:
             return program(**inputs)
-        except (RuntimeError, ValueError) as error:
+        except (RuntimeError, ValueError, TypeError, IndexError) as error:
             explained = _explained(error, messenger.last)
-            if explained is None:
-                raise
-            raise explained from error
+            if explained is not None:
+                raise explained from error
+            if type(error) in (RuntimeError, IndexError) and not hasattr(error, "__notes__"):
+                error.add_note(
+                    f"The program ran on {rows} rows at once, a scalar site having the shape "
+                    f"({rows},), and failed at {messenger.last!r} or after it."
+                )
+            raise
+
+
+_ONE_NUMBER = (
+    "Boolean value of Tensor",
+    "cannot be converted to Scalar",
+    "only one element tensors can be converted",
+    "only integer tensors of a single element can be converted",
+)
 
 
 def _explained(error: Exception, last: str) -> Exception | None:
     text = str(error)
-    if "Boolean value of Tensor" in text or "cannot be converted to Scalar" in text:
+    if any(part in text for part in _ONE_NUMBER):
         return NotVectorized(
             last,
             "after it the program asks for one number or one truth value of a whole batch "
             "(an `if` or `.item()` on a site's value). Write torch.where instead.",
+        )
+    if f"Shape mismatch inside plate('{UNITS}')" in text:
+        return NotVectorized(
+            text.partition(" at site ")[2].partition(" dim ")[0],
+            "its distribution has a batch of its own at dim -1, where the units are. A program "
+            "describes one unit: leave the batch out, or make it a vector with .to_event(1).",
         )
     if "collide at dim=-1" in text or f"duplicate plate '{UNITS}'" in text:
         return ValueError(

@@ -23,11 +23,12 @@ from pyrocausal.interventions import (
     World,
 )
 from pyrocausal.noise import Coupling, Stream, StructuralEquation, structural_equation
+from pyrocausal.pinning import SitesChanged
 from pyrocausal.placing import check_finite, check_support, place, spread
 from pyrocausal.rows import Layout, Program, RowMessenger, Site, run_on_rows
 from pyrocausal.tracing import quiet_seed
 
-__all__ = ["Noise", "Query", "SitesChanged", "StructuralRun"]
+__all__ = ["Noise", "Query", "StructuralRun"]
 
 
 @dataclass(frozen=True)
@@ -53,24 +54,28 @@ class Query:
     device: torch.device
 
     def equation(self, site: Site) -> StructuralEquation:
-        """Return a site's structural equation under the coupling chosen for it."""
-        return structural_equation(site.fn, self.couplings.get(site.name), site.name)
+        """Return a site's structural equation under the coupling chosen for it.
+
+        Raises:
+            NotAbducible: The site's family has no equation.
+            ValueError: It has one, but not under this coupling.
+        """
+        coupling = self.couplings.get(site.name)
+        try:
+            return structural_equation(site.fn, coupling, site.name)
+        except NotAbducible:
+            if not isinstance(coupling, str):
+                raise
+            raise ValueError(
+                f"noise[{site.name!r}] is {coupling!r}, which {type(site.fn).__name__} doesn't "
+                "have. Leave it out for the family's own, or give a function."
+            ) from None
 
     def run(self, messenger: "RowMessenger", layout: Layout, **changed: Tensor) -> None:
         """Run the program on the rows of a layout; ``changed`` replaces inputs, rows first."""
         inputs = {name: _input_rows(value, layout) for name, value in self.inputs.items()}
         inputs.update(changed)
         run_on_rows(self.program, messenger, layout.rows, inputs, opens_units=self.opens_units)
-
-
-class SitesChanged(ValueError):
-    """The program has other sites than when it was probed."""
-
-    def __init__(self, name: str) -> None:
-        super().__init__(
-            f"The program has other sites on other runs: {name!r} comes and goes. An SCM's "
-            "variables are fixed: let their values, not their presence, depend on chance."
-        )
 
 
 @dataclass

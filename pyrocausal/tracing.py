@@ -1,6 +1,6 @@
 """What a program is made of: its variables, and its graph, read off by running it."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -9,11 +9,11 @@ import torch
 from torch import Tensor, nn
 
 from pyrocausal.graph import CausalGraph
-from pyrocausal.rows import Program, RowMessenger, Site, current_units, run_on_rows
+from pyrocausal.pinning import OTHER_SITES, run_pinned
+from pyrocausal.rows import Program, RowMessenger, Site, current_units, run_on_rows, support_of
 
 __all__ = [
     "Anatomy",
-    "Pinned",
     "Variable",
     "dissect",
     "distributions_of",
@@ -83,8 +83,9 @@ class Anatomy:
 class _Probe(RowMessenger):
     """Draws every site by its own ``sample`` and notes what the sites are."""
 
-    def __init__(self) -> None:
+    def __init__(self, weights: Collection[str] = ()) -> None:
         super().__init__()
+        self.weights = weights
         self.variables: dict[str, Variable] = {}
         self.factors: list[str] = []
         self.parameters: list[str] = []
@@ -96,7 +97,14 @@ class _Probe(RowMessenger):
         self.factors.append(name)
 
     def visit(self, site: Site) -> Tensor:
+        if site.name in self.weights and not site.shared:
+            raise ValueError(
+                f"{site.name!r} is a PyroSample that is read inside the units plate, so that each "
+                "unit would get weights of its own. Read it before: let the program open the plate "
+                "with pc.units() after `w = self.name`."
+            )
         value = site.fn.sample() if site.value is None else site.value
+        support = support_of(site.fn)
         self.variables[site.name] = Variable(
             name=site.name,
             deterministic=site.deterministic,
@@ -104,62 +112,55 @@ class _Probe(RowMessenger):
             inner=site.inner,
             event_shape=tuple(value.shape[value.dim() - site.event_dim :]),
             dtype=value.dtype,
-            discrete=not site.deterministic and bool(site.fn.support.is_discrete),
+            discrete=not site.deterministic and getattr(support, "is_discrete", False),
         )
         return value
 
 
-class Pinned(RowMessenger):
-    """Gives every site a fixed value, and notes what the program would have used there.
-
-    Attributes:
-        found: Name to distribution, or to the computed value of a deterministic site.
-    """
-
-    def __init__(self, pinned: Mapping[str, Tensor]) -> None:
-        super().__init__()
-        self.pinned = pinned
-        self.found: dict[str, Any] = {}
-
-    def visit(self, site: Site) -> Tensor:
-        self.found[site.name] = site.fn if site.value is None else site.value
-        return self.pinned[site.name]
-
-
-def dissect(program: Program, inputs: Callable[[int], Mapping[str, Any]]) -> Anatomy:
+def dissect(
+    program: Program,
+    inputs: Callable[[int], Mapping[str, Any]],
+    weights: Collection[str] = (),
+) -> Anatomy:
     """Probe a program: its variables, and whether it opens the units plate.
 
     Args:
         program: The program.
         inputs: Returns the program's arguments for a number of rows.
+        weights: Names of the sites that are random weights of modules.
 
     Raises:
-        ValueError: The program has other sites on other runs.
+        ValueError: The program has no sites, other sites on other runs, or weights of its own for
+            each unit.
     """
-    first, opens = _probe(program, inputs, 7, 0)
-    second, _ = _probe(program, inputs, 11, 1, opens)
+    opens = _opens_units(program, inputs(7), 7)
+    first, second = (
+        _probe(program, inputs(rows), rows, seed, opens, weights)
+        for rows, seed in ((7, 0), (11, 1))
+    )
     differing = set(first.variables) ^ set(second.variables)
     if differing:
+        raise ValueError(OTHER_SITES.format(", ".join(sorted(differing))))
+    if not first.variables:
         raise ValueError(
-            f"The program has other sites on other runs: {', '.join(sorted(differing))}. An SCM's "
-            "variables are fixed: let their values, not their presence, depend on chance."
+            "The program has no variables: it ran no pyro.sample statement. Write one for each "
+            "variable of a unit."
         )
     return Anatomy(first.variables, tuple(first.factors), opens, tuple(second.parameters))
 
 
 def _probe(
     program: Program,
-    inputs: Callable[[int], Mapping[str, Any]],
+    inputs: Mapping[str, Any],
     rows: int,
     seed: int,
-    opens: bool | None = None,
-) -> tuple[_Probe, bool]:
-    if opens is None:
-        opens = _opens_units(program, inputs(rows), rows)
-    probe = _Probe()
+    opens: bool,
+    weights: Collection[str],
+) -> _Probe:
+    probe = _Probe(weights)
     with quiet_seed(seed):
-        run_on_rows(program, probe, rows, inputs(rows), opens_units=opens)
-    return probe, opens
+        run_on_rows(program, probe, rows, inputs, opens_units=opens)
+    return probe
 
 
 class _Opened(Exception):
@@ -203,9 +204,9 @@ def distributions_of(
     """Return each sample site's distribution on a few rows drawn from the prior."""
     rows = anatomy.prime_rows(above=6)
     given = inputs(rows)
-    pinned = Pinned(sample_values(program, anatomy, given, rows))
-    run_on_rows(program, pinned, rows, given, opens_units=anatomy.opens_units)
-    return {name: fn for name, fn in pinned.found.items() if not isinstance(fn, Tensor)}
+    values = sample_values(program, anatomy, given, rows)
+    found = run_pinned(program, values, rows, given, opens_units=anatomy.opens_units)
+    return {name: fn for name, fn in found.items() if not isinstance(fn, Tensor)}
 
 
 def find_graph(
@@ -232,10 +233,8 @@ def find_graph(
     with quiet_seed(2):
 
         def found(values: Mapping[str, Tensor], arguments: Mapping[str, Any]) -> dict[str, Any]:
-            pinned = Pinned(values)
             torch.manual_seed(3)
-            run_on_rows(program, pinned, rows, arguments, opens_units=anatomy.opens_units)
-            return pinned.found
+            return run_pinned(program, values, rows, arguments, opens_units=anatomy.opens_units)
 
         base = found(drawn, given)
         edges = []

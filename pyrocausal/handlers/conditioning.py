@@ -6,8 +6,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pyrocausal.evidence import as_tensor, cast
+from pyrocausal.evidence import all_finite, as_tensor, cast, columns_of
 from pyrocausal.handlers.named import NamedSites, apply_handler, broadcast_by_outer_plates
+from pyrocausal.placing import check_support
 
 __all__ = ["condition"]
 
@@ -24,6 +25,7 @@ def condition(program: Any = None, evidence: Any = None, /, **by_name: Any) -> A
 
     Raises:
         UnknownVariable: After the run, when the program has no such site.
+        ValueError: Evidence that is impossible, of a wrong shape or not finite.
 
     Example:
         >>> def program():
@@ -39,7 +41,8 @@ class _Condition(NamedSites):
 
     def __init__(self, evidence: Any, by_name: Mapping[str, Any]) -> None:
         super().__init__()
-        self.evidence = {**dict(evidence or {}), **by_name}
+        given = columns_of({} if evidence is None else evidence, "the evidence")
+        self.evidence = {**given, **by_name}
         if not self.evidence:
             raise ValueError("condition() got no evidence. Say what was seen, such as x=1.0.")
         self.names = list(self.evidence)
@@ -50,13 +53,19 @@ class _Condition(NamedSites):
             return
         what = f"condition({name!r})"
         seen = as_tensor(self.evidence[name], what)
+        if not all_finite(seen):
+            raise ValueError(
+                f"{what} is NaN or infinite; expected finite numbers. Leave out what is missing: "
+                "SCM.condition() takes evidence with gaps."
+            )
         if msg["infer"].get("_deterministic"):
             self._check_set(name, seen, msg["value"])
             return
         broadcast_by_outer_plates(self, msg)
         dtype = msg["value"].dtype if msg["value"] is not None else _dtype_of(msg["fn"])
         seen = cast(seen, dtype, what)
-        msg["value"] = seen.expand(torch.broadcast_shapes(seen.shape, msg["fn"].shape()))
+        msg["value"] = _broadcast(seen, msg["fn"], what)
+        check_support(msg["fn"], msg["value"], what)
         msg["is_observed"] = True
 
     def _check_set(self, name: str, seen: Tensor, value: Tensor) -> None:
@@ -65,6 +74,16 @@ class _Condition(NamedSites):
                 f"condition({name!r}): the variable was set, or follows from its causes, and has "
                 "another value; the evidence is impossible."
             )
+
+
+def _broadcast(seen: Tensor, fn: Any, what: str) -> Tensor:
+    try:
+        return seen.expand(torch.broadcast_shapes(seen.shape, fn.shape()))
+    except RuntimeError:
+        raise ValueError(
+            f"{what} has the shape {tuple(seen.shape)}; expected what broadcasts to "
+            f"{tuple(fn.shape())}."
+        ) from None
 
 
 def _dtype_of(fn: Any) -> torch.dtype:

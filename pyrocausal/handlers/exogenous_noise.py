@@ -9,8 +9,9 @@ import torch
 from pyro.poutine.messenger import Messenger
 from torch import Tensor
 
+from pyrocausal.errors import UnknownVariable
 from pyrocausal.handlers.named import broadcast_by_outer_plates
-from pyrocausal.noise import Coupling, structural_equation
+from pyrocausal.noise import Coupling, read_couplings, structural_equation
 
 __all__ = ["exogenous"]
 
@@ -27,6 +28,7 @@ def exogenous(program: Any = None, /, *, noise: Mapping[str, Coupling] | None = 
 
     Raises:
         NotAbducible: A site whose distribution has no structural equation.
+        UnknownVariable: After the run, when ``noise`` has a name that is no site.
 
     Example:
         >>> def program():
@@ -35,7 +37,7 @@ def exogenous(program: Any = None, /, *, noise: Mapping[str, Coupling] | None = 
         >>> bool(trace.nodes["x"]["value"] == 1 + 2 * trace.nodes["x.noise"]["value"])
         True
     """
-    handler = _Exogenous(dict(noise or {}))
+    handler = _Exogenous(read_couplings(noise))
     return handler if program is None else handler(program)
 
 
@@ -43,6 +45,17 @@ class _Exogenous(Messenger):
     def __init__(self, couplings: dict[str, Coupling]) -> None:
         super().__init__()
         self.couplings = couplings
+
+    def __enter__(self) -> Any:
+        self.seen: set[str] = set()
+        return super().__enter__()
+
+    def __exit__(self, exc_type: Any, exc_value: Any, traceback: Any) -> None:
+        super().__exit__(exc_type, exc_value, traceback)
+        if exc_type is None:
+            for name in self.couplings:
+                if name not in self.seen:
+                    raise UnknownVariable(name, self.seen, "noise")
 
     def _pyro_sample(self, msg: Any) -> None:
         if (
@@ -53,6 +66,7 @@ class _Exogenous(Messenger):
         ):
             return
         name = msg["name"]
+        self.seen.add(name)
         broadcast_by_outer_plates(self, msg)
         fn, mask = msg["fn"], None
         while isinstance(fn, dist.MaskedDistribution):

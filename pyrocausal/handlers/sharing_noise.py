@@ -6,8 +6,9 @@ from typing import Any
 import torch
 
 from pyrocausal.errors import UnknownVariable
+from pyrocausal.evidence import count_of
 from pyrocausal.interventions import Edge, read_worlds, targets
-from pyrocausal.noise import Coupling, draw_seed
+from pyrocausal.noise import Coupling, draw_seed, read_couplings
 from pyrocausal.rows import Layout, UnitsPlate
 from pyrocausal.structural import Noise, Query, StructuralRun
 
@@ -48,7 +49,8 @@ def worlds(
     """
     if not callable(program):
         program, interventions = None, program
-    handler = _Worlds(interventions, size, dict(noise or {}), seed)
+    size = count_of(size, "the size of pc.worlds()")
+    handler = _Worlds(interventions, size, read_couplings(noise), seed)
     return handler if program is None else handler(program)
 
 
@@ -82,6 +84,9 @@ class _Worlds(StructuralRun):
             for name in (name for world in self.worlds for name in targets(world)):
                 if name not in self.values:
                     raise UnknownVariable(name, self.values, "worlds")
+            for name in self.query.couplings:
+                if name not in self.values:
+                    raise UnknownVariable(name, self.values, "noise")
 
     def factor(self, name: str) -> None:
         """Leave factors to the handlers outside: a bare handler answers no query."""

@@ -5,6 +5,7 @@ from typing import Any
 
 import pyro
 
+from pyrocausal.evidence import count_of
 from pyrocausal.rows import UNITS, current_units
 
 __all__ = ["units"]
@@ -35,7 +36,8 @@ class units(ContextDecorator):
         if callable(program):
             return cls(size)(program)
         instance = super().__new__(cls)
-        instance.size = program if size is None else size
+        size = program if size is None else size
+        instance.size = None if size is None else count_of(size, "the size of pc.units()")
         return instance
 
     def _recreate_cm(self) -> "units":

@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from functools import cache
+from math import prod
 from typing import Any, ClassVar, TypeVar
 
 import torch
@@ -91,7 +92,7 @@ class StructuralEquation(ABC):
             shape: ``(draws, worlds, units)``; the rows are its product.
             inner: Number of inner plates; they lie left of the rows in ``x``.
         """
-        rows = u.expand(*shape, *u.shape[3:]).reshape(-1, *u.shape[3:])
+        rows = u.expand(*shape, *u.shape[3:]).reshape(prod(shape), *u.shape[3:])
         return self.forward(rows.movedim(0, inner) if inner else rows)
 
     @property
