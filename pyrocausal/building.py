@@ -8,10 +8,10 @@ import torch
 from torch import Tensor, nn
 
 from pyrocausal.choosing import choose_mechanisms
+from pyrocausal.engine.parameters import modules_of
 from pyrocausal.errors import UnknownVariable
 from pyrocausal.graph import CausalGraph
 from pyrocausal.mechanisms.base import Distribution, Mechanism
-from pyrocausal.parameters import modules_of
 
 __all__ = ["Edges", "GraphProgram", "Mechanisms", "build"]
 

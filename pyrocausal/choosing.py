@@ -8,8 +8,8 @@ from typing import Any, Literal, final
 import torch
 from torch import Tensor
 
+from pyrocausal.engine.evidence import as_tensor, columns_of
 from pyrocausal.errors import UnknownVariable
-from pyrocausal.evidence import as_tensor, columns_of
 from pyrocausal.graph import CausalGraph
 from pyrocausal.mechanisms import MLP, Mechanism, Parent, Table, heads
 

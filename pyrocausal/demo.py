@@ -16,10 +16,10 @@ from torch import Tensor
 from tqdm import tqdm
 
 from pyrocausal import datasets
+from pyrocausal.engine.tracing import quiet_seed
 from pyrocausal.mechanisms import MLP, Linear, Parent, heads
 from pyrocausal.model import SCM
 from pyrocausal.results import Samples
-from pyrocausal.tracing import quiet_seed
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -9,20 +9,20 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from pyrocausal.abduction import Abduction
-from pyrocausal.answering import abduct_units, counterfactual
-from pyrocausal.core import Core, Standing
-from pyrocausal.density import log_density
-from pyrocausal.evidence import as_sequence, columns_of
+from pyrocausal.engine.abduction import Abduction
+from pyrocausal.engine.evidence import as_sequence, columns_of
+from pyrocausal.engine.tracing import Variable
+from pyrocausal.fitting.learning import Learning
 from pyrocausal.graph import CausalGraph
 from pyrocausal.interventions import Edge, Set, Stochastic, read_worlds
-from pyrocausal.learning import Learning
-from pyrocausal.naming import describe_evidence, describe_worlds
 from pyrocausal.noise import Coupling, read_couplings
-from pyrocausal.plan import Plan, make_plan
 from pyrocausal.results import Counterfactual, Samples
-from pyrocausal.sampling import sample
-from pyrocausal.tracing import Variable
+from pyrocausal.verbs.answering import abduct_units, counterfactual
+from pyrocausal.verbs.core import Core, Standing
+from pyrocausal.verbs.density import log_density
+from pyrocausal.verbs.naming import describe_evidence, describe_worlds
+from pyrocausal.verbs.plan import Plan, make_plan
+from pyrocausal.verbs.sampling import sample
 
 if TYPE_CHECKING:
     import graphviz

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from pyrocausal.abduction import Abduction
+from pyrocausal.engine.abduction import Abduction
 from pyrocausal.errors import UnknownVariable
 
 if TYPE_CHECKING:

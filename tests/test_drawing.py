@@ -14,9 +14,8 @@ import graphviz
 import numpy as np
 import pytest
 
-from pyrocausal import layered
-from pyrocausal.drawing import INK, draw
-from pyrocausal.graph import CausalGraph
+from pyrocausal.graph import CausalGraph, layered
+from pyrocausal.graph.drawing import INK, draw
 
 # severity -> treated, recovery; treated -> recovery
 CLINIC = [("severity", "treated"), ("severity", "recovery"), ("treated", "recovery")]

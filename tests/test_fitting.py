@@ -16,8 +16,8 @@ from pyro.infer.autoguide import AutoDelta, AutoMultivariateNormal, AutoNormal
 from torch import Tensor, nn
 
 import pyrocausal as pc
-from pyrocausal.fit_report import FitReport, Score
-from pyrocausal.guiding import posterior_draws
+from pyrocausal.fitting.fit_report import FitReport, Score
+from pyrocausal.fitting.guiding import posterior_draws
 
 POSITIVE = dist.constraints.positive
 

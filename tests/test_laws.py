@@ -13,7 +13,7 @@ from torch import Tensor
 
 import pyrocausal as pc
 from pyrocausal import zoo
-from pyrocausal.abduction import Abduction
+from pyrocausal.engine.abduction import Abduction
 
 UNITS: Final = 24
 Values = Mapping[str, Tensor]

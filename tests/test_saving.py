@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 import pyrocausal as pc
-from pyrocausal.saving import HEADER
+from pyrocausal.fitting.saving import HEADER
 
 DATA = {"x": torch.linspace(-1, 1, 40), "y": torch.linspace(-2, 3, 40)}
 
@@ -284,7 +284,7 @@ def test_the_old_file_stays_when_writing_fails(
         filename.write_bytes(b"half")
         raise OSError("disk full")
 
-    monkeypatch.setattr("pyrocausal.saving.save_file", fail)
+    monkeypatch.setattr("pyrocausal.fitting.saving.save_file", fail)
     with pytest.raises(OSError, match="disk full"):
         pc.SCM(constrained()).save(path)
     assert path.read_bytes() == before

@@ -6,9 +6,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pyrocausal.evidence import all_finite, as_tensor, cast, columns_of
+from pyrocausal.engine.evidence import all_finite, as_tensor, cast, columns_of
+from pyrocausal.engine.placing import check_support
 from pyrocausal.handlers.named import NamedSites, apply_handler, broadcast_by_outer_plates
-from pyrocausal.placing import check_support
 
 __all__ = ["condition"]
 

@@ -6,7 +6,9 @@ from typing import Any
 import pyro.distributions as dist
 from torch import Tensor
 
-from pyrocausal.evidence import cast
+from pyrocausal.engine.evidence import cast
+from pyrocausal.engine.placing import check_finite, check_support, place, spread
+from pyrocausal.engine.rows import Site
 from pyrocausal.handlers.named import NamedSites, apply_handler, broadcast_by_outer_plates
 from pyrocausal.interventions import (
     Action,
@@ -20,8 +22,6 @@ from pyrocausal.interventions import (
     Stochastic,
     read_worlds,
 )
-from pyrocausal.placing import check_finite, check_support, place, spread
-from pyrocausal.rows import Site
 
 __all__ = ["do"]
 

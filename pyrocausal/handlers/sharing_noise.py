@@ -5,12 +5,12 @@ from typing import Any
 
 import torch
 
+from pyrocausal.engine.evidence import count_of
+from pyrocausal.engine.rows import Layout, UnitsPlate
+from pyrocausal.engine.structural import Noise, Query, StructuralRun
 from pyrocausal.errors import UnknownVariable
-from pyrocausal.evidence import count_of
 from pyrocausal.interventions import Edge, read_worlds, targets
 from pyrocausal.noise import Coupling, draw_seed, read_couplings
-from pyrocausal.rows import Layout, UnitsPlate
-from pyrocausal.structural import Noise, Query, StructuralRun
 
 __all__ = ["worlds"]
 

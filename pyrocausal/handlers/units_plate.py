@@ -5,8 +5,8 @@ from typing import Any
 
 import pyro
 
-from pyrocausal.evidence import count_of
-from pyrocausal.rows import UNITS, current_units
+from pyrocausal.engine.evidence import count_of
+from pyrocausal.engine.rows import UNITS, current_units
 
 __all__ = ["units"]
 

@@ -5,8 +5,8 @@ import re
 from dataclasses import dataclass, field
 from typing import Final, NoReturn
 
-from pyrocausal.graph import CausalGraph
-from pyrocausal.mixed_graph import fresh_name
+from pyrocausal.graph.causal_graph import CausalGraph
+from pyrocausal.graph.mixed_graph import fresh_name
 
 __all__ = ["from_mermaid", "to_mermaid"]
 

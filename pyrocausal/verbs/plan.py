@@ -4,10 +4,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pyrocausal.core import Core
+from pyrocausal.engine.tracing import Variable
 from pyrocausal.errors import NotAbducible, UnknownVariable
 from pyrocausal.noise import structural_equation
-from pyrocausal.tracing import Variable
+from pyrocausal.verbs.core import Core
 
 __all__ = ["Plan", "make_plan"]
 

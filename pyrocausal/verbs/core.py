@@ -12,22 +12,28 @@ import networkx as nx
 import torch
 from torch import Tensor, nn
 
-from pyrocausal.checks import check_rows
-from pyrocausal.errors import UnknownVariable
-from pyrocausal.evidence import Evidence, as_sequence, columns_of, read_evidence, read_inputs
-from pyrocausal.graph import CausalGraph
-from pyrocausal.interventions import Edge, World
-from pyrocausal.noise import Coupling, draw_seed
-from pyrocausal.parameters import ParameterScope, evaluating, random_weights
-from pyrocausal.pinning import SitesChanged
-from pyrocausal.structural import Query
-from pyrocausal.tracing import (
+from pyrocausal.engine.checks import check_rows
+from pyrocausal.engine.evidence import (
+    Evidence,
+    as_sequence,
+    columns_of,
+    read_evidence,
+    read_inputs,
+)
+from pyrocausal.engine.parameters import ParameterScope, evaluating, random_weights
+from pyrocausal.engine.pinning import SitesChanged
+from pyrocausal.engine.structural import Query
+from pyrocausal.engine.tracing import (
     Anatomy,
     Variable,
     dissect,
     distributions_of,
     find_graph,
 )
+from pyrocausal.errors import UnknownVariable
+from pyrocausal.graph import CausalGraph
+from pyrocausal.interventions import Edge, World
+from pyrocausal.noise import Coupling, draw_seed
 
 __all__ = ["Core", "Standing", "probing_again"]
 

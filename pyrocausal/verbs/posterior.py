@@ -4,12 +4,12 @@ from dataclasses import replace
 
 from torch import Tensor
 
-from pyrocausal.core import Core
+from pyrocausal.engine.evidence import Evidence, count_of
+from pyrocausal.engine.structural import Query
 from pyrocausal.errors import IncompleteEvidence
-from pyrocausal.evidence import Evidence, count_of
-from pyrocausal.guiding import posterior_draws
+from pyrocausal.fitting.guiding import posterior_draws
 from pyrocausal.noise import Stream
-from pyrocausal.structural import Query
+from pyrocausal.verbs.core import Core
 
 __all__ = ["fitted_shared", "number_of", "posterior_runs", "shared_sites"]
 

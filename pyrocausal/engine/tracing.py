@@ -8,9 +8,16 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from pyrocausal.engine.pinning import OTHER_SITES, run_pinned
+from pyrocausal.engine.rows import (
+    Program,
+    RowMessenger,
+    Site,
+    current_units,
+    run_on_rows,
+    support_of,
+)
 from pyrocausal.graph import CausalGraph
-from pyrocausal.pinning import OTHER_SITES, run_pinned
-from pyrocausal.rows import Program, RowMessenger, Site, current_units, run_on_rows, support_of
 
 __all__ = [
     "Anatomy",

@@ -16,12 +16,12 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from pyrocausal.core import Core, Standing
-from pyrocausal.evidence import read_inputs
+from pyrocausal.engine.evidence import read_inputs
 from pyrocausal.noise import Coupling
+from pyrocausal.verbs.core import Core, Standing
 
 if TYPE_CHECKING:
-    from pyrocausal.learning import Learning
+    from pyrocausal.fitting.learning import Learning
 
     Model = TypeVar("Model", bound=Learning)
 

@@ -10,13 +10,13 @@ import torch
 from torch import Tensor
 
 from pyrocausal.building import Edges, Mechanisms, build
-from pyrocausal.core import Core, Standing
-from pyrocausal.fit_report import FitReport
-from pyrocausal.fitting import fit
+from pyrocausal.engine.tracing import quiet_seed
+from pyrocausal.fitting.fit_report import FitReport
+from pyrocausal.fitting.fitting import fit
+from pyrocausal.fitting.saving import load, save
+from pyrocausal.fitting.training import Settings
 from pyrocausal.noise import Coupling, draw_seed
-from pyrocausal.saving import load, save
-from pyrocausal.tracing import quiet_seed
-from pyrocausal.training import Settings
+from pyrocausal.verbs.core import Core, Standing
 
 __all__ = ["Learning"]
 

@@ -12,17 +12,17 @@ import pyro
 import torch
 from torch import Tensor, nn
 
-from pyrocausal.core import Core, Standing
-from pyrocausal.evidence import read_inputs
-from pyrocausal.fit_report import FitReport, Score, baseline, compare
+from pyrocausal.engine.evidence import read_inputs
+from pyrocausal.engine.parameters import modules_of
+from pyrocausal.engine.tracing import find_graph
+from pyrocausal.fitting.fit_report import FitReport, Score, baseline, compare
+from pyrocausal.fitting.guiding import FittedGuide, rebase, undisturbed
+from pyrocausal.fitting.objective import Objective, check_sites, faults, negative_elbo
+from pyrocausal.fitting.observing import Units, incomplete, missing_causes, read_units
+from pyrocausal.fitting.training import Settings, Split, Training, not_finite, training_mode
 from pyrocausal.graph import CausalGraph
-from pyrocausal.guiding import FittedGuide, rebase, undisturbed
 from pyrocausal.noise import draw_seed
-from pyrocausal.objective import Objective, check_sites, faults, negative_elbo
-from pyrocausal.observing import Units, incomplete, missing_causes, read_units
-from pyrocausal.parameters import modules_of
-from pyrocausal.tracing import find_graph
-from pyrocausal.training import Settings, Split, Training, not_finite, training_mode
+from pyrocausal.verbs.core import Core, Standing
 
 __all__ = ["fit"]
 

@@ -12,11 +12,11 @@ from pyro.poutine.indep_messenger import IndepMessenger
 from pyro.poutine.messenger import Messenger
 from torch import Tensor
 
+from pyrocausal.engine.evidence import Evidence, names_of_units
+from pyrocausal.engine.rows import UNITS
+from pyrocausal.engine.tracing import Variable
 from pyrocausal.errors import IncompleteEvidence
-from pyrocausal.evidence import Evidence, names_of_units
 from pyrocausal.graph import CausalGraph
-from pyrocausal.rows import UNITS
-from pyrocausal.tracing import Variable
 
 __all__ = ["Observed", "Units", "UnitsPlate", "incomplete", "missing_causes", "read_units"]
 

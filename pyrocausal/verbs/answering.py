@@ -6,15 +6,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pyrocausal.abduction import Abduction, abduct, check_complete
-from pyrocausal.core import Core, Standing, probing_again
-from pyrocausal.counterfactual import Prediction, predict
-from pyrocausal.evidence import Evidence, same_evidence
+from pyrocausal.engine.abduction import Abduction, abduct, check_complete
+from pyrocausal.engine.counterfactual import Prediction, predict
+from pyrocausal.engine.evidence import Evidence, same_evidence
+from pyrocausal.engine.structural import Query
 from pyrocausal.interventions import World, read_worlds, targets
-from pyrocausal.naming import describe_evidence, describe_worlds
-from pyrocausal.posterior import number_of, posterior_runs, shared_sites
 from pyrocausal.results import Counterfactual
-from pyrocausal.structural import Query
+from pyrocausal.verbs.core import Core, Standing, probing_again
+from pyrocausal.verbs.naming import describe_evidence, describe_worlds
+from pyrocausal.verbs.posterior import number_of, posterior_runs, shared_sites
 
 __all__ = ["abduct_units", "assumptions", "counterfactual"]
 

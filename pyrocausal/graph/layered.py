@@ -15,12 +15,12 @@ import networkx as nx
 import numpy as np
 from numpy.typing import NDArray
 
-from pyrocausal.drawing import INK
+from pyrocausal.graph.drawing import INK
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from pyrocausal.graph import CausalGraph
+    from pyrocausal.graph.causal_graph import CausalGraph
 
 __all__ = ["picture"]
 
@@ -59,7 +59,7 @@ def picture(graph: CausalGraph, file_format: str = "svg") -> bytes:
         file_format: A format that matplotlib writes, such as ``svg``, ``png`` or ``pdf``.
 
     Example:
-        >>> from pyrocausal.graph import CausalGraph
+        >>> from pyrocausal.graph.causal_graph import CausalGraph
         >>> b"<svg" in picture(CausalGraph([("x", "y")]))
         True
     """

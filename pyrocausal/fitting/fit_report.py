@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from pyrocausal.observing import Units
+from pyrocausal.fitting.observing import Units
 
 if TYPE_CHECKING:
     import pandas as pd

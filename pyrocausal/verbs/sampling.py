@@ -5,14 +5,14 @@ from typing import Any
 
 from torch import Tensor
 
-from pyrocausal.answering import abduct_units, assumptions
-from pyrocausal.core import Core, Standing, probing_again
-from pyrocausal.evidence import count_of
-from pyrocausal.naming import describe_evidence, describe_worlds
-from pyrocausal.posterior import fitted_shared
+from pyrocausal.engine.evidence import count_of
+from pyrocausal.engine.rows import Layout
+from pyrocausal.engine.structural import Noise, StructuralRun
 from pyrocausal.results import Samples
-from pyrocausal.rows import Layout
-from pyrocausal.structural import Noise, StructuralRun
+from pyrocausal.verbs.answering import abduct_units, assumptions
+from pyrocausal.verbs.core import Core, Standing, probing_again
+from pyrocausal.verbs.naming import describe_evidence, describe_worlds
+from pyrocausal.verbs.posterior import fitted_shared
 
 __all__ = ["sample"]
 

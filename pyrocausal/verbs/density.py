@@ -7,12 +7,12 @@ import torch
 from torch import Tensor
 from torch.distributions import constraints
 
-from pyrocausal.core import Core, Standing
-from pyrocausal.evidence import Evidence
+from pyrocausal.engine.evidence import Evidence
+from pyrocausal.engine.placing import check_support, spread
+from pyrocausal.engine.rows import Layout, RowMessenger, Site, support_of
+from pyrocausal.engine.structural import Query
 from pyrocausal.interventions import Mechanism, Set, Stochastic, World
-from pyrocausal.placing import check_support, spread
-from pyrocausal.rows import Layout, RowMessenger, Site, support_of
-from pyrocausal.structural import Query
+from pyrocausal.verbs.core import Core, Standing
 
 __all__ = ["log_density"]
 

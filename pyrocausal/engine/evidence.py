@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pyrocausal.engine.tracing import Variable
 from pyrocausal.errors import UnknownVariable
-from pyrocausal.tracing import Variable
 
 __all__ = [
     "Evidence",

@@ -6,12 +6,12 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from pyrocausal.mixed_graph import fresh_name
+from pyrocausal.graph.mixed_graph import fresh_name
 
 if TYPE_CHECKING:
     import graphviz
 
-    from pyrocausal.graph import CausalGraph
+    from pyrocausal.graph.causal_graph import CausalGraph
 
 __all__ = ["INK", "draw", "render"]
 
@@ -31,7 +31,7 @@ def draw(graph: CausalGraph, path: str | Path) -> None:
 
     Example:
         >>> import tempfile
-        >>> from pyrocausal.graph import CausalGraph
+        >>> from pyrocausal.graph.causal_graph import CausalGraph
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     draw(CausalGraph([("x", "y")]), f"{folder}/graph.svg")
         ...     "<svg" in Path(folder, "graph.svg").read_text()
@@ -54,7 +54,7 @@ def render(graph: CausalGraph) -> graphviz.Digraph:
     """Return the picture of a graph as a ``graphviz.Digraph``.
 
     Example:
-        >>> from pyrocausal.graph import CausalGraph
+        >>> from pyrocausal.graph.causal_graph import CausalGraph
         >>> print(render(CausalGraph([("x", "y")]).do("y")).source)
         digraph {...
             x
@@ -102,7 +102,7 @@ def _node_ids(graph: CausalGraph) -> dict[str, str]:
 
 def _by_matplotlib(graph: CausalGraph, file_format: str) -> bytes:
     """Return the file that matplotlib draws, or say what to install."""
-    from pyrocausal.layered import picture
+    from pyrocausal.graph.layered import picture
 
     try:
         return picture(graph, file_format)

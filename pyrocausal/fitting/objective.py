@@ -11,11 +11,11 @@ from pyro.infer.util import MultiFrameTensor
 from pyro.poutine.trace_struct import Trace
 from torch import Tensor
 
-from pyrocausal.core import Core
+from pyrocausal.engine.rows import UNITS
 from pyrocausal.errors import IncompleteEvidence
-from pyrocausal.guiding import GuideRun, in_units, read_guide
-from pyrocausal.observing import Observed, Units, UnitsPlate, incomplete
-from pyrocausal.rows import UNITS
+from pyrocausal.fitting.guiding import GuideRun, in_units, read_guide
+from pyrocausal.fitting.observing import Observed, Units, UnitsPlate, incomplete
+from pyrocausal.verbs.core import Core
 
 __all__ = ["LATENTS", "Objective", "check_sites", "faults", "negative_elbo"]
 

@@ -6,10 +6,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from pyrocausal.engine.pinning import run_pinned
+from pyrocausal.engine.rows import Program
+from pyrocausal.engine.tracing import Anatomy, parts_of, quiet_seed, sample_values
 from pyrocausal.errors import NotVectorized
-from pyrocausal.pinning import run_pinned
-from pyrocausal.rows import Program
-from pyrocausal.tracing import Anatomy, parts_of, quiet_seed, sample_values
 
 __all__ = ["check_rows"]
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from torch import Tensor
 
-from pyrocausal.rows import Program, RowMessenger, Site, run_on_rows
+from pyrocausal.engine.rows import Program, RowMessenger, Site, run_on_rows
 
 __all__ = ["OTHER_SITES", "SitesChanged", "run_pinned"]
 

@@ -5,8 +5,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pyrocausal.evidence import all_finite, as_tensor, cast
-from pyrocausal.rows import Layout, support_of
+from pyrocausal.engine.evidence import all_finite, as_tensor, cast
+from pyrocausal.engine.rows import Layout, support_of
 
 __all__ = ["check_finite", "check_support", "place", "spread"]
 

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from pyrocausal.abduction import Abduction
+from pyrocausal.engine.abduction import Abduction
+from pyrocausal.engine.rows import Layout, Site
+from pyrocausal.engine.structural import Query, StructuralRun
 from pyrocausal.errors import NotAbducible
 from pyrocausal.interventions import World, targets
-from pyrocausal.rows import Layout, Site
-from pyrocausal.structural import Query, StructuralRun
 
 __all__ = ["Prediction", "predict"]
 

@@ -6,13 +6,13 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from pyrocausal.engine.evidence import Evidence, names_of_units
+from pyrocausal.engine.rows import Layout, Site
+from pyrocausal.engine.structural import Noise, Query, StructuralRun
+from pyrocausal.engine.tracing import Variable
 from pyrocausal.errors import IncompleteEvidence, NotAbducible
-from pyrocausal.evidence import Evidence, names_of_units
 from pyrocausal.interventions import Policy, Set, World
 from pyrocausal.noise import StructuralEquation
-from pyrocausal.rows import Layout, Site
-from pyrocausal.structural import Noise, Query, StructuralRun
-from pyrocausal.tracing import Variable
 
 __all__ = ["Abduction", "abduct", "check_complete"]
 

@@ -12,9 +12,9 @@ from pyro.optim import PyroOptim
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from pyrocausal.objective import Objective, faults, negative_elbo
-from pyrocausal.parameters import evaluating
-from pyrocausal.tracing import quiet_seed
+from pyrocausal.engine.parameters import evaluating
+from pyrocausal.engine.tracing import quiet_seed
+from pyrocausal.fitting.objective import Objective, faults, negative_elbo
 
 __all__ = ["Settings", "Split", "Training", "not_finite", "training_mode"]
 

@@ -8,8 +8,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from pyrocausal.engine.evidence import cast
+from pyrocausal.engine.pinning import SitesChanged
+from pyrocausal.engine.placing import check_finite, check_support, place, spread
+from pyrocausal.engine.rows import Layout, Program, RowMessenger, Site, run_on_rows
+from pyrocausal.engine.tracing import quiet_seed
 from pyrocausal.errors import NotAbducible
-from pyrocausal.evidence import cast
 from pyrocausal.interventions import (
     Action,
     Edge,
@@ -23,10 +27,6 @@ from pyrocausal.interventions import (
     World,
 )
 from pyrocausal.noise import Coupling, Stream, StructuralEquation, structural_equation
-from pyrocausal.pinning import SitesChanged
-from pyrocausal.placing import check_finite, check_support, place, spread
-from pyrocausal.rows import Layout, Program, RowMessenger, Site, run_on_rows
-from pyrocausal.tracing import quiet_seed
 
 __all__ = ["Noise", "Query", "StructuralRun"]
 

@@ -6,8 +6,8 @@ from typing import Any, Final
 
 import networkx as nx
 
-from pyrocausal.dot import Parser
-from pyrocausal.graph import CausalGraph
+from pyrocausal.graph.causal_graph import CausalGraph
+from pyrocausal.graph.dot import Parser
 
 __all__ = [
     "from_dagitty",

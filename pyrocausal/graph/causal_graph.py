@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import networkx as nx
 
-from pyrocausal.mixed_graph import MixedGraph, Names, fresh_name
+from pyrocausal.graph.mixed_graph import MixedGraph, Names, fresh_name
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -124,65 +124,65 @@ class CausalGraph(MixedGraph):
 
     @classmethod
     def from_networkx(cls, graph: Any) -> CausalGraph:
-        """Read a directed networkx graph; see `pyrocausal.formats.from_networkx`.
+        """Read a directed networkx graph; see `pyrocausal.graph.formats.from_networkx`.
 
         Example:
             >>> CausalGraph.from_networkx(nx.DiGraph([("x", "y")]))
             CausalGraph(x -> y)
         """
-        from pyrocausal.formats import from_networkx
+        from pyrocausal.graph.formats import from_networkx
 
         return from_networkx(graph)
 
     @classmethod
     def from_dot(cls, text: str) -> CausalGraph:
-        """Read a graph in Graphviz's DOT language; see `pyrocausal.formats.from_dot`.
+        """Read a graph in Graphviz's DOT language; see `pyrocausal.graph.formats.from_dot`.
 
         Example:
             >>> CausalGraph.from_dot("digraph { U [style=dashed]; U -> x -> y }")
             CausalGraph(U -> x; x -> y | latent: U)
         """
-        from pyrocausal.formats import from_dot
+        from pyrocausal.graph.formats import from_dot
 
         return from_dot(text)
 
     @classmethod
     def from_dagitty(cls, text: str) -> CausalGraph:
-        """Read a graph in dagitty's language; see `pyrocausal.formats.from_dagitty`.
+        """Read a graph in dagitty's language; see `pyrocausal.graph.formats.from_dagitty`.
 
         Example:
             >>> CausalGraph.from_dagitty("dag { x [exposure]; x -> y; x <-> y }")
             CausalGraph(x -> y; x <-> y)
         """
-        from pyrocausal.formats import from_dagitty
+        from pyrocausal.graph.formats import from_dagitty
 
         return from_dagitty(text)
 
     @classmethod
     def from_mermaid(cls, text: str) -> CausalGraph:
-        """Read a Mermaid flowchart; see `pyrocausal.mermaid.from_mermaid`.
+        """Read a Mermaid flowchart; see `pyrocausal.graph.mermaid.from_mermaid`.
 
         Example:
             >>> CausalGraph.from_mermaid("graph LR; A[dose] --> B[response]")
             CausalGraph(dose -> response)
         """
-        from pyrocausal.mermaid import from_mermaid
+        from pyrocausal.graph.mermaid import from_mermaid
 
         return from_mermaid(text)
 
     def to_networkx(self) -> Any:
-        """Return a plain ``networkx.DiGraph``; see `pyrocausal.formats.to_networkx`.
+        """Return a plain ``networkx.DiGraph``; see `pyrocausal.graph.formats.to_networkx`.
 
         Example:
             >>> type(CausalGraph([("x", "y")]).to_networkx()).__name__
             'DiGraph'
         """
-        from pyrocausal.formats import to_networkx
+        from pyrocausal.graph.formats import to_networkx
 
         return to_networkx(self)
 
     def to_dot(self) -> str:
-        """Return the graph in Graphviz's DOT language; see `pyrocausal.formats.to_dot`.
+        """Return the graph in Graphviz's DOT language; see `pyrocausal.graph.formats.to_dot`.
 
         Example:
             >>> print(CausalGraph([("x", "y")]).to_dot())
@@ -192,12 +192,12 @@ class CausalGraph(MixedGraph):
                 x -> y
             }
         """
-        from pyrocausal.formats import to_dot
+        from pyrocausal.graph.formats import to_dot
 
         return to_dot(self)
 
     def to_dagitty(self) -> str:
-        """Return the graph in dagitty's language; see `pyrocausal.formats.to_dagitty`.
+        """Return the graph in dagitty's language; see `pyrocausal.graph.formats.to_dagitty`.
 
         Example:
             >>> print(CausalGraph([("x", "y")], latent=["x"]).to_dagitty())
@@ -207,12 +207,12 @@ class CausalGraph(MixedGraph):
                 x -> y
             }
         """
-        from pyrocausal.formats import to_dagitty
+        from pyrocausal.graph.formats import to_dagitty
 
         return to_dagitty(self)
 
     def to_mermaid(self) -> str:
-        """Return the graph as a Mermaid flowchart; see `pyrocausal.mermaid.to_mermaid`.
+        """Return the graph as a Mermaid flowchart; see `pyrocausal.graph.mermaid.to_mermaid`.
 
         Example:
             >>> print(CausalGraph([("x", "y")]).to_mermaid())
@@ -221,7 +221,7 @@ class CausalGraph(MixedGraph):
                 y
                 x --> y
         """
-        from pyrocausal.mermaid import to_mermaid
+        from pyrocausal.graph.mermaid import to_mermaid
 
         return to_mermaid(self)
 
@@ -242,7 +242,7 @@ class CausalGraph(MixedGraph):
             >>> "x -> y" in CausalGraph([("x", "y")]).render().source
             True
         """
-        from pyrocausal import drawing
+        from pyrocausal.graph import drawing
 
         if path is not None:
             drawing.draw(self, path)

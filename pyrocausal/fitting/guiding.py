@@ -15,12 +15,12 @@ from pyro.infer.autoguide.guides import AutoContinuous
 from pyro.poutine.messenger import Messenger, _bound_partial
 from torch import Tensor, nn
 
-from pyrocausal.core import Core
+from pyrocausal.engine.parameters import evaluating, modules_of
+from pyrocausal.engine.rows import Program, _alone, _full_plates, current_units
+from pyrocausal.engine.tracing import quiet_seed
 from pyrocausal.errors import IncompleteEvidence
-from pyrocausal.observing import Units, UnitsPlate
-from pyrocausal.parameters import evaluating, modules_of
-from pyrocausal.rows import Program, _alone, _full_plates, current_units
-from pyrocausal.tracing import quiet_seed
+from pyrocausal.fitting.observing import Units, UnitsPlate
+from pyrocausal.verbs.core import Core
 
 __all__ = [
     "FittedGuide",

@@ -1,0 +1,1 @@
+"""How a program is run as structural equations: rows, noise, worlds, abduction."""

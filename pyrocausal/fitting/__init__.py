@@ -1,0 +1,1 @@
+"""How an SCM comes by its parameters, and keeps them: fit, save, load."""

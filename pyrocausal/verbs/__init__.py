@@ -1,0 +1,1 @@
+"""What an SCM does when it is asked: sample, plan, abduct, counterfactual, log_prob."""
