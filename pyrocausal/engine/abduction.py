@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from pyrocausal.engine.evidence import Evidence, names_of_units
-from pyrocausal.engine.rows import Layout, Site
+from pyrocausal.engine.rows import Layout, Site, over_events
 from pyrocausal.engine.structural import Noise, Query, StructuralRun
 from pyrocausal.engine.tracing import Variable
 from pyrocausal.errors import IncompleteEvidence, NotAbducible
@@ -155,12 +155,10 @@ class _AbductionRun(StructuralRun):
         self.evidence, self.with_densities = evidence, with_densities
         self.routes: dict[str, str] = {}
         self.densities: dict[str, Tensor] = {}
-        self.shared_names: set[str] = set()
 
     def visit(self, site: Site) -> Tensor:
         value = super().visit(site)
         if site.shared:
-            self.shared_names.add(site.name)
             return value
         if site.name in self.evidence.values and (site.deterministic or site.name in self.actions):
             self._check_equal(site, value)
@@ -202,10 +200,10 @@ class _AbductionRun(StructuralRun):
             self._keep(site, equation, self._posterior(site, equation, x))
             return x
         prior = self.layout.to_rows(self.noise.of(name, equation, site.inner), inner)
-        x = torch.where(_over(observed, x), x, equation.forward(prior))
+        x = torch.where(over_events(observed, x), x, equation.forward(prior))
         self._check_possible(site, equation, x, observed)
         posterior = self._posterior(site, equation, x)
-        self._keep(site, equation, torch.where(_over(observed, prior), posterior, prior))
+        self._keep(site, equation, torch.where(over_events(observed, prior), posterior, prior))
         self.routes[name] = f"{equation.route}, prior where missing"
         return x
 
@@ -253,7 +251,7 @@ class _AbductionRun(StructuralRun):
         equal = torch.isclose(seen, value, rtol=1e-4, atol=1e-5)
         observed = self._observed(site)
         if observed is not None:
-            equal = equal | ~_over(observed, equal)
+            equal = equal | ~over_events(observed, equal)
         if not bool(equal.all()):
             bad = ~self.layout.from_rows(equal, site.event_dim).movedim(2, 0).flatten(1).all(1)
             what = "an intervention sets it" if site.name in self.actions else "its causes give it"
@@ -270,8 +268,3 @@ class _AbductionRun(StructuralRun):
                 f"the evidence was read after {type(hidden[0]).__name__.lower()}() changed it, and "
                 "what it was before can't be told. Give evidence read before the action.",
             )
-
-
-def _over(mask: Tensor, value: Tensor) -> Tensor:
-    """Append dimensions to a batch mask until it lies over a value."""
-    return mask.reshape(mask.shape + (1,) * (value.dim() - mask.dim()))

@@ -113,12 +113,6 @@ class _PredictionRun(StructuralRun):
         both = [(*abduction.world, *world) for world in worlds]
         super().__init__(query, layout, abduction.noise, both, shared)
         self.abduction, self.reached, self.unchecked = abduction, reached, unchecked
-        self.shared_names: set[str] = set()
-
-    def visit(self, site: Site) -> Tensor:
-        if site.shared:
-            self.shared_names.add(site.name)
-        return super().visit(site)
 
     def natural(self, site: Site) -> Tensor:
         kept = [site.name not in reached for reached in self.reached]

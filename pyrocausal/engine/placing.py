@@ -1,5 +1,6 @@
 """Putting a user's value in the place of a site's: shapes, types, support."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -7,8 +8,9 @@ from torch import Tensor
 
 from pyrocausal.engine.evidence import all_finite, as_tensor, cast
 from pyrocausal.engine.rows import Layout, support_of
+from pyrocausal.interventions import Action, Edit, Policy, Set, Shift
 
-__all__ = ["check_finite", "check_support", "place", "spread"]
+__all__ = ["changed", "check_finite", "check_support", "place", "spread"]
 
 
 def place(value: Any, part: Tensor, event_dim: int, layout: Layout | None, name: str) -> Tensor:
@@ -41,6 +43,43 @@ def place(value: Any, part: Tensor, event_dim: int, layout: Layout | None, name:
     tensor = _expand(tensor, (layout.units, *unit_shape), name)
     one = Layout(layout.units, 1, layout.draws)
     return one.to_rows(tensor.reshape(1, 1, *tensor.shape), inner)
+
+
+def changed(
+    action: Action,
+    name: str,
+    part: Tensor,
+    values: Mapping[str, Tensor],
+    event_dim: int,
+    layout: Layout | None,
+) -> Tensor:
+    """Return what an action without noise of its own makes of a value.
+
+    Args:
+        action: A value, shift, edit or policy.
+        name: The variable, for messages.
+        part: The value it acts on, in program shape.
+        values: The sites that ran before, for a policy.
+        event_dim: Number of event dimensions.
+        layout: How rows are ordered; ``None`` for a value that has no units of its own.
+
+    Raises:
+        ValueError: An action that draws.
+    """
+    match action:
+        case Set(value):
+            return place(value, part, event_dim, layout, name)
+        case Shift(amount):
+            return part + place(amount, part, event_dim, layout, name)
+        case Edit(function):
+            return place(function(part), part, event_dim, None, name)
+        case Policy(function):
+            return place(function(values), part, event_dim, None, name)
+        case _:
+            raise ValueError(
+                f"do({name!r}): all units share this variable; it takes a value, shift, edit or "
+                "policy."
+            )
 
 
 def spread(fn: Any, shape: tuple[int, ...], event_dim: int, name: str) -> Any:

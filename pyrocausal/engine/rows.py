@@ -1,7 +1,7 @@
 """Running a program on rows: a row is one unit in one world and one draw."""
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -25,8 +25,14 @@ __all__ = [
     "Site",
     "UnitsPlate",
     "current_units",
+    "in_units",
+    "is_factor",
+    "is_subsample",
+    "over_events",
     "run_on_rows",
     "support_of",
+    "undisturbed",
+    "unmasked",
 ]
 
 UNITS = "units"
@@ -131,9 +137,7 @@ class Site:
         shared = all(frame.name != UNITS for frame in frames)
         if msg["infer"].get("_deterministic"):
             return cls._read_deterministic(msg, mask, shared)
-        while isinstance(fn, dist.MaskedDistribution):
-            mask = fn._mask if mask is None else mask & fn._mask
-            fn = fn.base_dist
+        fn, mask = unmasked(fn, mask)
         inner = tuple(fn.batch_shape) if shared else tuple(fn.batch_shape[:-1])
         return cls(msg["name"], fn, None, mask, shared, fn.event_dim, inner)
 
@@ -155,6 +159,29 @@ class Site:
         return cls(msg["name"], msg["fn"], value, mask, shared, event_dim, inner)
 
 
+def unmasked(fn: Any, mask: Any = None) -> tuple[Any, Any]:
+    """Take the masks off a distribution, and join them to another one."""
+    while isinstance(fn, dist.MaskedDistribution):
+        mask = fn._mask if mask is None else mask & fn._mask
+        fn = fn.base_dist
+    return fn, mask
+
+
+def over_events(mask: Tensor, value: Tensor) -> Tensor:
+    """Append dimensions to a batch mask until it lies over a value."""
+    return mask.reshape(mask.shape + (1,) * (value.dim() - mask.dim()))
+
+
+def is_subsample(fn: Any) -> bool:
+    """Say whether a statement is a plate's choice of its indices, not a variable."""
+    return type(fn).__name__ == "_Subsample"
+
+
+def is_factor(fn: Any) -> bool:
+    """Say whether a statement is ``pyro.factor``."""
+    return isinstance(getattr(fn, "base_dist", fn), dist.Unit)
+
+
 def support_of(fn: Any) -> Any:
     """Return the support of a distribution, ``None`` where its class doesn't say."""
     try:
@@ -170,8 +197,9 @@ class RowMessenger(Messenger):
     A value that the program itself fixes with ``obs=`` is ignored: the site is a variable.
 
     Attributes:
-        values: What each site got so far, in program shape.
-        sites: The names in the order of execution.
+        values: What each site got so far, in program shape and the order of execution.
+        event_dims: How many dimensions one value of each has.
+        last: The site that was reached last, for messages.
     """
 
     def __init__(self) -> None:
@@ -188,7 +216,7 @@ class RowMessenger(Messenger):
         """Meet a ``pyro.factor`` statement."""
 
     def _pyro_sample(self, msg: dict[str, Any]) -> None:
-        if type(msg["fn"]).__name__ == "_Subsample":
+        if is_subsample(msg["fn"]):
             return
         self.last = name = msg["name"]
         if name in self.values:
@@ -201,7 +229,7 @@ class RowMessenger(Messenger):
                 f"The statement {name!r} samples from {type(msg['fn']).__name__}; expected a "
                 "distribution. A mechanism's forward returns one."
             )
-        if isinstance(getattr(msg["fn"], "base_dist", msg["fn"]), dist.Unit):
+        if is_factor(msg["fn"]):
             self.factor(name)
             return
         site = Site.read(msg)
@@ -250,15 +278,7 @@ def run_on_rows(
     Raises:
         NotVectorized: The program asks for the truth of several rows at once.
     """
-    plate = UnitsPlate(rows)
-    with ExitStack() as stack:
-        stack.enter_context(_alone())
-        stack.enter_context(_full_plates())
-        stack.enter_context(pyro.validation_enabled(False))
-        stack.callback(current_units.reset, current_units.set(plate if opens_units else None))
-        stack.enter_context(messenger)
-        if not opens_units:
-            stack.enter_context(plate)
+    with undisturbed(), messenger, in_units(UnitsPlate(rows), opens_units=opens_units):
         try:
             return program(**inputs)
         except (RuntimeError, ValueError, TypeError, IndexError) as error:
@@ -302,6 +322,24 @@ def _explained(error: Exception, last: str) -> Exception | None:
             "or open it with pc.units() when sites outside it are shared by all units."
         )
     return None
+
+
+@contextmanager
+def in_units(plate: Any, *, opens_units: bool) -> Iterator[None]:
+    """Open a units plate, or leave that to ``pc.units()`` in the program."""
+    token = current_units.set(plate if opens_units else None)
+    try:
+        with nullcontext() if opens_units else plate:
+            yield
+    finally:
+        current_units.reset(token)
+
+
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """Work apart from open handlers, on whole inner plates, without Pyro's validation."""
+    with _alone(), _full_plates(), pyro.validation_enabled(False):
+        yield
 
 
 @contextmanager

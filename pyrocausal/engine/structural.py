@@ -10,19 +10,15 @@ from torch import Tensor
 
 from pyrocausal.engine.evidence import cast
 from pyrocausal.engine.pinning import SitesChanged
-from pyrocausal.engine.placing import check_finite, check_support, place, spread
+from pyrocausal.engine.placing import changed, check_finite, check_support, place, spread
 from pyrocausal.engine.rows import Layout, Program, RowMessenger, Site, run_on_rows
 from pyrocausal.engine.tracing import quiet_seed
 from pyrocausal.errors import NotAbducible
 from pyrocausal.interventions import (
     Action,
     Edge,
-    Edit,
     Mechanism,
-    Policy,
     RunSoFar,
-    Set,
-    Shift,
     Stochastic,
     World,
 )
@@ -92,7 +88,6 @@ class Noise:
     draws: int
     device: torch.device
     known: dict[str, Tensor | NotAbducible] = field(default_factory=dict)
-    drawn: set[str] = field(default_factory=set)
 
     def stream(self, name: str) -> Stream:
         """Return the random numbers of a site."""
@@ -102,9 +97,7 @@ class Noise:
     def of(self, name: str, equation: StructuralEquation, inner: tuple[int, ...]) -> Tensor:
         """Return a site's noise, ``(draws, 1, units, *inner, *noise)``."""
         if name not in self.known:
-            drawn = equation.draw(self.stream(name), inner)
-            self.known[name] = self.stacked(drawn)
-            self.drawn.add(name)
+            self.known[name] = self.stacked(equation.draw(self.stream(name), inner))
         known = self.known[name]
         if isinstance(known, NotAbducible):
             raise known
@@ -121,6 +114,7 @@ class StructuralRun(RowMessenger):
     Attributes:
         natural_values: What intervened sites would have been, in program shape.
         redrawn: Sites whose mechanism was replaced by one with other noise.
+        shared_names: Sites outside the units plate; they have no rows.
     """
 
     def __init__(
@@ -136,11 +130,12 @@ class StructuralRun(RowMessenger):
         self.shared = {} if shared is None else shared
         self.natural_values: dict[str, Tensor] = {}
         self.redrawn: set[str] = set()
+        self.shared_names: set[str] = set()
         self.actions = _by_site(worlds)
         self.edges = _edges_by_target(worlds)
         self.sources: dict[str, Any] = {}  # distributions whose support an edge's value is in
 
-    def run(self) -> "StructuralRun":
+    def run(self) -> None:
         """Run the program.
 
         Raises:
@@ -150,7 +145,6 @@ class StructuralRun(RowMessenger):
         for name in self.query.variables:
             if name not in self.values:
                 raise SitesChanged(name)
-        return self
 
     def factor(self, name: str) -> None:
         raise ValueError(
@@ -165,6 +159,7 @@ class StructuralRun(RowMessenger):
         if self.edges and not site.deterministic:
             self.sources[site.name] = site.fn
         if site.shared:
+            self.shared_names.add(site.name)
             return self._visit_shared(site)
         value = self.natural(site)
         if site.name in self.edges:
@@ -175,7 +170,7 @@ class StructuralRun(RowMessenger):
 
     def natural(self, site: Site) -> Tensor:
         """Return what the site's own equation gives, in program shape."""
-        return site.value if site.value is not None else self.structural(site)
+        return self._value_of(site)
 
     def structural(self, site: Site) -> Tensor:
         """Return ``f(pa, U)``."""
@@ -210,7 +205,7 @@ class StructuralRun(RowMessenger):
                 )
             self.natural_values.setdefault(name, value)
             values = _WorldValues(self, 0, name)
-            value = _changed(action, name, value, values, site.event_dim, None)
+            value = changed(action, name, value, values, site.event_dim, None)
         return value
 
     def _act(self, site: Site, natural: Tensor) -> Tensor:
@@ -223,7 +218,7 @@ class StructuralRun(RowMessenger):
                 new = self._redistribute(site, action, index, part)
             else:
                 values = _WorldValues(self, index, name)
-                new = _changed(action, name, part, values, event_dim, layout)
+                new = changed(action, name, part, values, event_dim, layout)
             layout.set_world(value, index, new, event_dim)
         check_finite(value, name)
         if site.value is None:
@@ -321,33 +316,9 @@ class _WorldValues(RunSoFar):
 
     def __getitem__(self, name: str) -> Tensor:
         value = super().__getitem__(name)
-        if name in self._run.shared:
+        if name in self._run.shared_names:
             return value
         return self._run.layout.world(value, self._index, self._run.event_dims[name])
-
-
-def _changed(
-    action: Action,
-    name: str,
-    part: Tensor,
-    values: Mapping[str, Tensor],
-    event_dim: int,
-    layout: Layout | None,
-) -> Tensor:
-    match action:
-        case Set(value):
-            return place(value, part, event_dim, layout, name)
-        case Shift(amount):
-            return part + place(amount, part, event_dim, layout, name)
-        case Edit(function):
-            return place(function(part), part, event_dim, None, name)
-        case Policy(function):
-            return place(function(values), part, event_dim, None, name)
-        case _:
-            raise ValueError(
-                f"do({name!r}): all units share this variable; it takes a value, shift, edit or "
-                "policy."
-            )
 
 
 def _by_site(worlds: Sequence[World]) -> dict[str, list[tuple[int, Action]]]:

@@ -65,13 +65,11 @@ class Anatomy:
 
     Attributes:
         variables: Name to variable, in the order of execution.
-        factors: Names of ``pyro.factor`` statements.
         opens_units: Whether the program opens the units plate itself.
         parameters: Names of its ``pyro.param`` statements.
     """
 
     variables: Mapping[str, Variable]
-    factors: tuple[str, ...]
     opens_units: bool
     parameters: tuple[str, ...]
 
@@ -94,14 +92,10 @@ class _Probe(RowMessenger):
         super().__init__()
         self.weights = weights
         self.variables: dict[str, Variable] = {}
-        self.factors: list[str] = []
         self.parameters: list[str] = []
 
     def _pyro_post_param(self, msg: Any) -> None:
         self.parameters.append(msg["name"])
-
-    def factor(self, name: str) -> None:
-        self.factors.append(name)
 
     def visit(self, site: Site) -> Tensor:
         if site.name in self.weights and not site.shared:
@@ -153,7 +147,7 @@ def dissect(
             "The program has no variables: it ran no pyro.sample statement. Write one for each "
             "variable of a unit."
         )
-    return Anatomy(first.variables, tuple(first.factors), opens, tuple(second.parameters))
+    return Anatomy(first.variables, opens, tuple(second.parameters))
 
 
 def _probe(

@@ -14,9 +14,10 @@ from torch import Tensor, nn
 
 from pyrocausal.engine.evidence import read_inputs
 from pyrocausal.engine.parameters import modules_of
-from pyrocausal.engine.tracing import find_graph
+from pyrocausal.engine.rows import undisturbed
+from pyrocausal.engine.tracing import find_graph, quiet_seed
 from pyrocausal.fitting.fit_report import FitReport, Score, baseline, compare
-from pyrocausal.fitting.guiding import FittedGuide, rebase, undisturbed
+from pyrocausal.fitting.guiding import FittedGuide, rebase
 from pyrocausal.fitting.objective import Objective, check_sites, faults, negative_elbo
 from pyrocausal.fitting.observing import Units, incomplete, missing_causes, read_units
 from pyrocausal.fitting.training import Settings, Split, Training, not_finite, training_mode
@@ -56,7 +57,7 @@ def fit(
     if device is not None:
         core.to(_available(torch.device(device)))
     seed = draw_seed() if seed is None else seed
-    with core.session(grad=True), torch.enable_grad(), undisturbed(seed):
+    with core.session(grad=True), torch.enable_grad(), undisturbed(), quiet_seed(seed):
         units, causes = _read(core, data, inputs)
         if causes and guide is None:
             raise incomplete(causes)
@@ -138,15 +139,7 @@ def _with_evidence(data: Any, standing: Standing) -> Any:
             "fit() takes an SCM without interventions: fit the SCM itself, then ask do(...). Data "
             "from an experiment are fitted by a program that has the experiment as its mechanism."
         )
-    if not standing.evidence:
-        return data
-    twice = [name for name in standing.evidence if name in data]
-    if twice:
-        raise ValueError(
-            f"{twice[0]!r} is in the data and in condition(...). Leave it out of one of them."
-        )
-    columns = data if isinstance(data, Mapping) else {name: data[name] for name in data.columns}
-    return {**columns, **standing.evidence}
+    return standing.with_evidence(data, "data") if standing.evidence else data
 
 
 def _split(number: int, validation: float, device: torch.device) -> Split:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -16,7 +15,7 @@ from pyro.poutine.messenger import Messenger, _bound_partial
 from torch import Tensor, nn
 
 from pyrocausal.engine.parameters import evaluating, modules_of
-from pyrocausal.engine.rows import Program, _alone, _full_plates, current_units
+from pyrocausal.engine.rows import Program, in_units, undisturbed
 from pyrocausal.engine.tracing import quiet_seed
 from pyrocausal.errors import IncompleteEvidence
 from pyrocausal.fitting.observing import Units, UnitsPlate
@@ -25,11 +24,9 @@ from pyrocausal.verbs.core import Core
 __all__ = [
     "FittedGuide",
     "GuideRun",
-    "in_units",
     "posterior_draws",
     "read_guide",
     "rebase",
-    "undisturbed",
 ]
 
 
@@ -117,24 +114,6 @@ class _MissingOnly(Messenger):
             msg["mask"] = mask if msg["mask"] is None else msg["mask"] & mask
 
 
-@contextmanager
-def in_units(plate: UnitsPlate, *, opens_units: bool) -> Iterator[None]:
-    """Open the units plate, or leave that to ``pc.units()`` in the program."""
-    token = current_units.set(plate if opens_units else None)
-    with ExitStack() as stack:
-        stack.callback(current_units.reset, token)
-        if not opens_units:
-            stack.enter_context(plate)
-        yield
-
-
-@contextmanager
-def undisturbed(seed: int) -> Iterator[None]:
-    """Work apart from open handlers, on whole inner plates, without moving any generator."""
-    with _alone(), _full_plates(), pyro.validation_enabled(False), quiet_seed(seed):
-        yield
-
-
 def read_guide(guide: Any, program: Program, model: Program, inferred: Sequence[str]) -> Any:
     """Return the guide that ``fit`` runs: an AutoGuide reads off the model that has its data.
 
@@ -193,7 +172,7 @@ def posterior_draws(core: Core, seed: int, num: int) -> dict[str, Tensor]:
         name for name in core.anatomy.shared if not core.anatomy.variables[name].deterministic
     ]
     draws: dict[str, list[Tensor]] = {}
-    with core.session(), evaluating(fitted.modules), undisturbed(seed):
+    with core.session(), evaluating(fitted.modules), undisturbed(), quiet_seed(seed):
         plate = UnitsPlate(fitted.size)
         plate.at(torch.arange(fitted.example.number, device=core.place()), 1.0)
         run = GuideRun(fitted.guide, plate, opens_units=core.anatomy.opens_units)

@@ -11,9 +11,9 @@ from pyro.infer.util import MultiFrameTensor
 from pyro.poutine.trace_struct import Trace
 from torch import Tensor
 
-from pyrocausal.engine.rows import UNITS
+from pyrocausal.engine.rows import UNITS, in_units, is_subsample
 from pyrocausal.errors import IncompleteEvidence
-from pyrocausal.fitting.guiding import GuideRun, in_units, read_guide
+from pyrocausal.fitting.guiding import GuideRun, read_guide
 from pyrocausal.fitting.observing import Observed, Units, UnitsPlate, incomplete
 from pyrocausal.verbs.core import Core
 
@@ -180,7 +180,7 @@ def _sites(trace: Trace) -> dict[str, Any]:
     return {
         name: site
         for name, site in trace.nodes.items()
-        if site["type"] == "sample" and type(site["fn"]).__name__ != "_Subsample"
+        if site["type"] == "sample" and not is_subsample(site["fn"])
     }
 
 

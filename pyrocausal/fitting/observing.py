@@ -13,7 +13,7 @@ from pyro.poutine.messenger import Messenger
 from torch import Tensor
 
 from pyrocausal.engine.evidence import Evidence, names_of_units
-from pyrocausal.engine.rows import UNITS
+from pyrocausal.engine.rows import UNITS, over_events
 from pyrocausal.engine.tracing import Variable
 from pyrocausal.errors import IncompleteEvidence
 from pyrocausal.graph import CausalGraph
@@ -69,7 +69,7 @@ class Units:
         value = self.values[name]
         if name not in self.missing:
             return value
-        missing = _over_events(self.missing[name], value)
+        missing = over_events(self.missing[name], value)
         return torch.where(missing, torch.nan, value)
 
     def _pick(self, name: str, value: Tensor, index: Tensor) -> Tensor:
@@ -184,7 +184,7 @@ class Observed(Messenger):
             with torch.no_grad():
                 other = msg["fn"].sample()
             msg["mask"] = ~missing if msg["mask"] is None else msg["mask"] & ~missing
-        return torch.where(_over_events(missing, value), other, value)
+        return torch.where(over_events(missing, value), other, value)
 
     def _check_own(self, msg: Any) -> None:
         # A value that the program fixes with obs= has to be of the rows at hand.
@@ -201,10 +201,6 @@ class Observed(Messenger):
                 f"The program fixes {msg['name']!r} to {shape[dim]} values with obs=, but is run "
                 f"on {batch[-1]} units at a time. Leave obs= out and pass the values as data."
             )
-
-
-def _over_events(mask: Tensor, value: Tensor) -> Tensor:
-    return mask.reshape(mask.shape + (1,) * (value.dim() - mask.dim()))
 
 
 def _somewhere(mask: Tensor) -> Tensor:

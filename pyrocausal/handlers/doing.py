@@ -7,18 +7,18 @@ import pyro.distributions as dist
 from torch import Tensor
 
 from pyrocausal.engine.evidence import cast
-from pyrocausal.engine.placing import check_finite, check_support, place, spread
+from pyrocausal.engine.placing import changed, check_finite, check_support, spread
 from pyrocausal.engine.rows import Site
-from pyrocausal.handlers.named import NamedSites, apply_handler, broadcast_by_outer_plates
+from pyrocausal.handlers.named import (
+    NamedSites,
+    apply_handler,
+    broadcast_by_outer_plates,
+    without_edges,
+)
 from pyrocausal.interventions import (
     Action,
-    Edge,
-    Edit,
     Mechanism,
-    Policy,
     RunSoFar,
-    Set,
-    Shift,
     Stochastic,
     read_worlds,
 )
@@ -63,12 +63,8 @@ class _Do(NamedSites):
             )
         self.actions: dict[str, list[Action]] = {}
         for item in worlds[0]:
-            if isinstance(item, Edge):
-                raise ValueError(
-                    "pc.edge() runs the program a second time, which a bare handler can't. "
-                    "Use SCM.do() or SCM.counterfactual()."
-                )
-            self.actions.setdefault(item[0], []).append(item[1])
+            name, action = without_edges(item)
+            self.actions.setdefault(name, []).append(action)
         self.names = list(self.actions)
 
     def _pyro_sample(self, msg: Any) -> None:
@@ -77,16 +73,12 @@ class _Do(NamedSites):
             return
         broadcast_by_outer_plates(self, msg)
         site = Site.read(msg)
-        natural = msg["value"]
         if site.value is not None:
-            natural = site.value
-        elif natural is None:
-            natural = site.fn()
-        if site.value is None:
+            natural = value = site.value
+        else:
+            natural = site.fn() if msg["value"] is None else msg["value"]
             event_shape = natural.shape[natural.dim() - site.event_dim :]
             value = natural.expand((*site.fn.batch_shape, *event_shape))
-        else:
-            value = natural
         for action in actions:
             value = self._changed(action, msg["name"], value, site.event_dim)
         value = value.contiguous()
@@ -98,18 +90,9 @@ class _Do(NamedSites):
         msg["infer"] = {**msg["infer"], "_deterministic": True, "natural": natural}
 
     def _changed(self, action: Action, name: str, value: Tensor, event_dim: int) -> Tensor:
-        match action:
-            case Set(new):
-                return place(new, value, event_dim, None, name)
-            case Shift(amount):
-                return value + place(amount, value, event_dim, None, name)
-            case Edit(function):
-                return place(function(value), value, event_dim, None, name)
-            case Policy(function):
-                return place(function(RunSoFar(self.seen, name, ())), value, event_dim, None, name)
-            case Stochastic(distribution):
-                fn = distribution
-            case Mechanism(function):
-                fn = function(RunSoFar(self.seen, name, ()))
+        values = RunSoFar(self.seen, name, ())
+        if not isinstance(action, Stochastic | Mechanism):
+            return changed(action, name, value, values, event_dim, None)
+        fn = action.distribution if isinstance(action, Stochastic) else action.function(values)
         drawn = spread(fn, value.shape, event_dim, name)()
         return cast(drawn, value.dtype, f"do({name!r})")

@@ -9,8 +9,8 @@ import torch
 from pyro.poutine.messenger import Messenger
 from torch import Tensor
 
-from pyrocausal.errors import UnknownVariable
-from pyrocausal.handlers.named import broadcast_by_outer_plates
+from pyrocausal.engine.rows import is_factor, is_subsample, unmasked
+from pyrocausal.handlers.named import broadcast_by_outer_plates, check_met
 from pyrocausal.noise import Coupling, read_couplings, structural_equation
 
 __all__ = ["exogenous"]
@@ -53,25 +53,20 @@ class _Exogenous(Messenger):
     def __exit__(self, exc_type: Any, exc_value: Any, traceback: Any) -> None:
         super().__exit__(exc_type, exc_value, traceback)
         if exc_type is None:
-            for name in self.couplings:
-                if name not in self.seen:
-                    raise UnknownVariable(name, self.seen, "noise")
+            check_met(self.couplings, self.seen, "noise")
 
     def _pyro_sample(self, msg: Any) -> None:
         if (
-            type(msg["fn"]).__name__ == "_Subsample"
+            is_subsample(msg["fn"])
             or msg["infer"].get("_deterministic")
             or msg["infer"].get("_exogenous")
-            or isinstance(getattr(msg["fn"], "base_dist", msg["fn"]), dist.Unit)
+            or is_factor(msg["fn"])
         ):
             return
         name = msg["name"]
         self.seen.add(name)
         broadcast_by_outer_plates(self, msg)
-        fn, mask = msg["fn"], None
-        while isinstance(fn, dist.MaskedDistribution):
-            mask = fn._mask if mask is None else mask & fn._mask
-            fn = fn.base_dist
+        fn, mask = unmasked(msg["fn"])
         equation = structural_equation(fn, self.couplings.get(name), name)
         if msg["value"] is not None:
             self._record(name, equation, msg["value"])

@@ -1,6 +1,6 @@
 """What ``do`` and ``condition`` have in common: they act on named sites."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from pyro.poutine.broadcast_messenger import BroadcastMessenger
@@ -9,9 +9,17 @@ from pyro.poutine.messenger import Messenger
 from pyro.poutine.runtime import _PYRO_STACK
 from torch import Tensor
 
+from pyrocausal.engine.rows import is_subsample
 from pyrocausal.errors import UnknownVariable
+from pyrocausal.interventions import Action, Edge
 
-__all__ = ["NamedSites", "apply_handler", "broadcast_by_outer_plates"]
+__all__ = [
+    "NamedSites",
+    "apply_handler",
+    "broadcast_by_outer_plates",
+    "check_met",
+    "without_edges",
+]
 
 
 def apply_handler(kind: Any, program: Any, given: Any, by_name: Mapping[str, Any]) -> Any:
@@ -24,6 +32,24 @@ def apply_handler(kind: Any, program: Any, given: Any, by_name: Mapping[str, Any
             "callable, or the mapping alone."
         )
     return kind(program, by_name)
+
+
+def check_met(names: Iterable[str], seen: Iterable[str], where: str) -> None:
+    """Raise ``UnknownVariable`` for a name that a run of the program did not meet."""
+    known = set(seen)
+    for name in names:
+        if name not in known:
+            raise UnknownVariable(name, known, where)
+
+
+def without_edges(item: tuple[str, Action] | Edge) -> tuple[str, Action]:
+    """Return an intervention on a site, and refuse one on an edge."""
+    if isinstance(item, Edge):
+        raise ValueError(
+            "pc.edge() runs the program a second time, which a bare handler can't. Use SCM.do() "
+            "or SCM.counterfactual()."
+        )
+    return item
 
 
 class NamedSites(Messenger):
@@ -39,12 +65,10 @@ class NamedSites(Messenger):
     def __exit__(self, exc_type: Any, exc_value: Any, traceback: Any) -> None:
         super().__exit__(exc_type, exc_value, traceback)
         if exc_type is None:
-            for name in self.names:
-                if name not in self.seen:
-                    raise UnknownVariable(name, self.seen, self.verb)
+            check_met(self.names, self.seen, self.verb)
 
     def _pyro_post_sample(self, msg: Any) -> None:
-        if type(msg["fn"]).__name__ != "_Subsample":
+        if not is_subsample(msg["fn"]):
             self.seen[msg["name"]] = msg["value"]
 
 

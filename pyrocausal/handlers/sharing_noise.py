@@ -8,8 +8,8 @@ import torch
 from pyrocausal.engine.evidence import count_of
 from pyrocausal.engine.rows import Layout, UnitsPlate
 from pyrocausal.engine.structural import Noise, Query, StructuralRun
-from pyrocausal.errors import UnknownVariable
-from pyrocausal.interventions import Edge, read_worlds, targets
+from pyrocausal.handlers.named import check_met, without_edges
+from pyrocausal.interventions import read_worlds, targets
 from pyrocausal.noise import Coupling, draw_seed, read_couplings
 
 __all__ = ["worlds"]
@@ -59,15 +59,11 @@ class _Worlds(StructuralRun):
         self, interventions: Any, size: int, couplings: dict[str, Coupling], seed: int | None
     ) -> None:
         every, _ = read_worlds(interventions)
-        if any(isinstance(item, Edge) for world in every for item in world):
-            raise ValueError(
-                "pc.edge() runs the program a second time, which a bare handler can't. Use "
-                "SCM.do() or SCM.counterfactual()."
-            )
+        for item in (item for world in every for item in world):
+            without_edges(item)
         device = torch.get_default_device()
         seed = draw_seed() if seed is None else seed
         query = Query(_nothing, {}, False, {}, couplings, seed, device)
-        self.size = size
         super().__init__(query, Layout(size, len(every)), Noise(seed, size, 1, device), every)
 
     def __enter__(self) -> Any:
@@ -81,12 +77,8 @@ class _Worlds(StructuralRun):
         self.plate.__exit__(exc_type, exc_value, traceback)
         super().__exit__(exc_type, exc_value, traceback)
         if exc_type is None:
-            for name in (name for world in self.worlds for name in targets(world)):
-                if name not in self.values:
-                    raise UnknownVariable(name, self.values, "worlds")
-            for name in self.query.couplings:
-                if name not in self.values:
-                    raise UnknownVariable(name, self.values, "noise")
+            check_met((n for world in self.worlds for n in targets(world)), self.values, "worlds")
+            check_met(self.query.couplings, self.values, "noise")
 
     def factor(self, name: str) -> None:
         """Leave factors to the handlers outside: a bare handler answers no query."""

@@ -74,17 +74,17 @@ class Standing:
         """Whether anything is intervened on."""
         return self.worlds != ((),)
 
-    def with_evidence(self, given: Any) -> dict[str, Any]:
-        """Return what is held together with new evidence.
+    def with_evidence(self, given: Any, where: str = "evidence") -> dict[str, Any]:
+        """Return what is held together with new evidence or data.
 
         Raises:
             ValueError: A variable is in both.
         """
-        columns = columns_of(given, "evidence")
+        columns = columns_of(given, where)
         twice = self.evidence.keys() & columns.keys()
         if twice:
             raise ValueError(
-                f"{min(twice)!r} is in the evidence and in condition(...). Leave it out of one."
+                f"{min(twice)!r} is in the {where} and in condition(...). Leave it out of one."
             )
         return {**self.evidence, **columns}
 
@@ -225,9 +225,10 @@ class Core:
         """Read the inputs, check the program once, and say what a run needs to know."""
         device = self.place()
         read = read_inputs(inputs, units, device)
-        self._check_arguments(read)
         if read:
             self.remember(read)
+        else:
+            self._check_arguments(read)
         self.check()
         return Query(
             program=self.program,
