@@ -7,11 +7,12 @@ import torch
 import torch.distributions as torch_dist
 from torch import Tensor
 
+from pyrocausal.noise.counters import GOLDEN, mix, shift_right
 from pyrocausal.noise.discrete import needed, refuse_impossible
 from pyrocausal.noise.equation import StructuralEquation, register, structural_equation
 from pyrocausal.noise.joint import JointNoise
 from pyrocausal.noise.ordered import OrderedEquation
-from pyrocausal.noise.streams import GOLDEN, Stream, mix, shift_right
+from pyrocausal.noise.streams import Stream
 
 __all__ = ["FreshEquation"]
 

@@ -1,0 +1,110 @@
+"""Random numbers by counter: the same bits from numpy on a CPU and from torch elsewhere."""
+
+from collections.abc import Iterator
+from math import pi
+from typing import Any, Final
+
+import numpy as np
+import torch
+from torch import Tensor
+
+__all__ = ["GOLDEN", "mix", "normals", "shift_right", "uniforms"]
+
+GOLDEN: Final = -7046029254386353131  # 0x9E3779B97F4A7C15 as int64
+_ROUNDS: Final = ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB))
+_WORDS: Final = 2**15  # hashed at a time, so that the work space stays in the cache
+_STEPS: Final = np.arange(_WORDS, dtype=np.uint64) * np.uint64(GOLDEN % 2**64)
+_HALF: Final = 128  # radii, then angles, in one block of normals: both are read in long runs
+
+
+def uniforms(key: int, start: int, stop: int, device: torch.device | str) -> Tensor:
+    """Return float64 uniforms in (0, 1): outputs ``start`` to ``stop`` of SplitMix64 from ``key``."""
+    # 52 bits and a half: with 53 the highest would round to 1, and its noise be infinite.
+    if not _by_numpy(device):
+        bits = shift_right(_hashed(key, start, stop, device), 12)
+        return bits.to(torch.float64).add_(0.5).mul_(2.0**-52)
+    out = np.empty(stop - start)
+    for at, words in _hashed_numpy(key, start, stop):
+        words >>= np.uint64(12)
+        part = out[at : at + len(words)]
+        np.add(words.view(np.int64), 0.5, out=part)
+        part *= 2.0**-52
+    return torch.from_numpy(out)
+
+
+def normals(key: int, start: int, stop: int, device: torch.device | str) -> Tensor:
+    """Return float32 standard normals number ``start`` to ``stop``, by Box and Muller's transform.
+
+    Two of them share one 64-bit output: 32 bits for the radius, which reaches 6.6 standard
+    deviations, and 32 for the angle.
+    """
+    size = 2 * _HALF
+    first, last = start // size, -(-stop // size)
+    asked = slice(start - first * size, stop - first * size)
+    if _by_numpy(device):
+        return torch.from_numpy(_normals_numpy(key, first * _HALF, last * _HALF)[asked])
+    return _normals(_hashed(key, first * _HALF, last * _HALF, device))[asked]
+
+
+def mix(z: Tensor) -> Tensor:
+    """Hash int64 words one by one: SplitMix64's finaliser."""
+    for shift, factor in _ROUNDS:
+        z = (z ^ shift_right(z, shift)).mul_(_signed(factor))
+    return z ^ shift_right(z, 31)
+
+
+def shift_right(z: Tensor, bits: int) -> Tensor:
+    """Shift int64 words as if they were unsigned."""
+    # Torch has no unsigned shift, so the copied sign bits are masked away.
+    return (z >> bits).bitwise_and_((1 << (64 - bits)) - 1)
+
+
+def _by_numpy(device: torch.device | str) -> bool:
+    # On a CPU numpy takes a quarter of torch's overhead and has unsigned shifts.
+    return torch.device(device).type == "cpu"
+
+
+def _normals(bits: Tensor) -> Tensor:
+    signed = bits.view(torch.int32).to(torch.float32).view(-1, 2, _HALF)
+    radius = signed[:, 0].abs().add_(0.5).mul_(2.0**-31).log_().mul_(-2.0).sqrt_()
+    angle = signed[:, 1] * (pi * 2.0**-31)
+    return torch.cat((angle.cos().mul_(radius), angle.sin_().mul_(radius)), 1).view(-1)
+
+
+def _normals_numpy(key: int, start: int, stop: int) -> Any:
+    out = np.empty(((stop - start) // _HALF, 2, _HALF), np.float32)
+    for at, words in _hashed_numpy(key, start, stop):
+        signed = words.view(np.int32).astype(np.float32).reshape(-1, 2, _HALF)
+        part = out[at // _HALF : at // _HALF + len(signed)]
+        radius = np.abs(signed[:, 0])
+        radius += np.float32(0.5)
+        radius *= np.float32(2.0**-31)
+        np.log(radius, out=radius)
+        radius *= np.float32(-2.0)
+        np.sqrt(radius, out=radius)
+        angle = signed[:, 1] * np.float32(pi * 2.0**-31)
+        np.multiply(np.cos(angle), radius, out=part[:, 0])
+        np.multiply(np.sin(angle, out=angle), radius, out=part[:, 1])
+    return out.reshape(-1)
+
+
+def _hashed(key: int, start: int, stop: int, device: torch.device | str) -> Tensor:
+    return mix(torch.arange(start, stop, device=device).mul_(GOLDEN).add_(key))
+
+
+def _hashed_numpy(key: int, start: int, stop: int) -> Iterator[tuple[int, Any]]:
+    """Yield the hashed words block by block, each with its place."""
+    shifted = np.empty(min(_WORDS, stop - start), np.uint64)
+    for at in range(0, stop - start, _WORDS):
+        count = min(_WORDS, stop - start - at)
+        base = np.uint64((key + (start + at) * GOLDEN) % 2**64)
+        z, work = np.add(_STEPS[:count], base), shifted[:count]
+        for shift, factor in _ROUNDS:
+            z ^= np.right_shift(z, np.uint64(shift), out=work)
+            z *= np.uint64(factor)
+        z ^= np.right_shift(z, np.uint64(31), out=work)
+        yield at, z
+
+
+def _signed(word: int) -> int:
+    return word - 2**64 if word >= 2**63 else word
