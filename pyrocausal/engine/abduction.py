@@ -13,6 +13,7 @@ from pyrocausal.engine.tracing import Variable
 from pyrocausal.errors import IncompleteEvidence, NotAbducible
 from pyrocausal.interventions import Policy, Set, World
 from pyrocausal.noise import StructuralEquation
+from pyrocausal.requirements import require
 
 __all__ = ["Abduction", "abduct", "check_complete"]
 
@@ -234,17 +235,22 @@ class _AbductionRun(StructuralRun):
         possible = equation.possible(x)
         if observed is not None:
             possible = possible | ~observed
-        if bool(possible.all()):
-            return
         possible = possible.expand(*site.inner, self.layout.rows)
-        bad = ~self.layout.from_rows(possible).movedim(2, 0).flatten(1).all(1)
-        example = "it" if site.event_dim else f"{x[~possible][0].item():g}"
-        raise ValueError(
-            f"evidence[{site.name!r}] is impossible for units {names_of_units(bad)}: "
-            f"{type(site.fn).__name__} gives {example} probability zero at the values of its "
-            f"causes (support: {site.fn.support}). Correct {site.name!r} or its causes, or give "
-            "NaN there."
-        )
+
+        def error() -> ValueError:
+            example = "it" if site.event_dim else f"{x[~possible][0].item():g}"
+            return ValueError(
+                f"evidence[{site.name!r}] is impossible for units {self._units(~possible, 0)}: "
+                f"{type(site.fn).__name__} gives {example} probability zero at the values of its "
+                f"causes (support: {site.fn.support}). Correct {site.name!r} or its causes, or "
+                "give NaN there."
+            )
+
+        require(possible, error)
+
+    def _units(self, bad: Tensor, event_dim: int) -> str:
+        whole = self.layout.from_rows(bad, event_dim)
+        return names_of_units(whole.movedim(2, 0).flatten(1).any(1))
 
     def _check_equal(self, site: Site, value: Tensor) -> None:
         seen = self.layout.to_rows(self.evidence.values[site.name][None, None], len(site.inner))
@@ -252,13 +258,16 @@ class _AbductionRun(StructuralRun):
         observed = self._observed(site)
         if observed is not None:
             equal = equal | ~over_events(observed, equal)
-        if not bool(equal.all()):
-            bad = ~self.layout.from_rows(equal, site.event_dim).movedim(2, 0).flatten(1).all(1)
+
+        def error() -> ValueError:
             what = "an intervention sets it" if site.name in self.actions else "its causes give it"
-            raise ValueError(
-                f"evidence[{site.name!r}] is impossible for units {names_of_units(bad)}: "
-                f"{what} another value. Correct it, or leave {site.name!r} out."
+            return ValueError(
+                f"evidence[{site.name!r}] is impossible for units "
+                f"{self._units(~equal, site.event_dim)}: {what} another value. Correct it, or "
+                f"leave {site.name!r} out."
             )
+
+        require(equal, error)
 
     def _refuse_hidden(self, name: str) -> None:
         hidden = [a for _, a in self.actions.get(name, ()) if not isinstance(a, Set | Policy)]

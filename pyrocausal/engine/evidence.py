@@ -11,10 +11,10 @@ from torch import Tensor
 
 from pyrocausal.engine.tracing import Variable
 from pyrocausal.errors import UnknownVariable
+from pyrocausal.requirements import all_finite, require
 
 __all__ = [
     "Evidence",
-    "all_finite",
     "as_sequence",
     "as_tensor",
     "cast",
@@ -167,12 +167,14 @@ def cast(value: Tensor, dtype: torch.dtype, what: str) -> Tensor:
         raise TypeError(f"{what} is complex; expected real numbers.")
     result = value.to(dtype)
     if not dtype.is_floating_point:
-        changed = (result.to(value.dtype) != value).flatten()
-        if bool(changed.any()):
-            example = value.flatten()[changed][0].item()
-            raise ValueError(
-                f"{what} holds {example:g}, but the site takes whole numbers ({dtype})."
-            )
+        same = (result.to(value.dtype) == value).flatten()
+        require(
+            same,
+            lambda: ValueError(
+                f"{what} holds {value.flatten()[~same][0].item():g}, but the site takes whole "
+                f"numbers ({dtype})."
+            ),
+        )
     return result
 
 
@@ -287,12 +289,6 @@ def same_evidence(first: Evidence, second: Evidence) -> bool:
             (first.observed, second.observed),
         )
     )
-
-
-def all_finite(value: Tensor) -> bool:
-    """Say whether there is no NaN and no infinity."""
-    # A sum is a quarter of the work of isfinite; one that overflows is looked at again.
-    return bool(value.sum().isfinite()) or bool(value.isfinite().all())
 
 
 def names_of_units(mask: Tensor, limit: int = 5) -> str:

@@ -1,16 +1,19 @@
 """Putting a user's value in the place of a site's: shapes, types, support."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from copy import copy
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.distributions.transforms import Transform, _InverseTransform
 
-from pyrocausal.engine.evidence import all_finite, as_tensor, cast
+from pyrocausal.engine.evidence import as_tensor, cast
 from pyrocausal.engine.rows import Layout, support_of
 from pyrocausal.interventions import Action, Edit, Policy, Set, Shift
+from pyrocausal.requirements import require, require_finite
 
-__all__ = ["changed", "check_finite", "check_support", "place", "spread"]
+__all__ = ["changed", "check_finite", "check_support", "map_tensors", "place", "spread"]
 
 
 def place(value: Any, part: Tensor, event_dim: int, layout: Layout | None, name: str) -> Tensor:
@@ -30,11 +33,13 @@ def place(value: Any, part: Tensor, event_dim: int, layout: Layout | None, name:
     if value is None:
         raise TypeError(f"do({name!r}) got None; expected numbers. A function returns the values.")
     tensor = as_tensor(value, f"do({name!r})").to(part.device)
-    if tensor.is_floating_point() and not all_finite(tensor):
-        raise ValueError(
+    require_finite(
+        tensor,
+        lambda: ValueError(
             f"do({name!r}) got NaN or infinite values; expected finite numbers. Check the value, "
             "or what its function meets."
-        )
+        ),
+    )
     tensor = cast(tensor, part.dtype, f"do({name!r})")
     if layout is None:
         return _expand(tensor, part.shape, name)
@@ -82,8 +87,14 @@ def changed(
             )
 
 
-def spread(fn: Any, shape: tuple[int, ...], event_dim: int, name: str) -> Any:
-    """Expand a distribution that replaces a site's to the site's batch shape.
+def spread(fn: Any, value: Tensor, event_dim: int, name: str) -> Any:
+    """Expand a distribution that replaces a site's to the site's batch shape, on its device.
+
+    Args:
+        fn: The distribution.
+        value: A value of the site, in program shape.
+        event_dim: Number of event dimensions.
+        name: The variable, for messages.
 
     Raises:
         TypeError: Not a distribution.
@@ -94,7 +105,8 @@ def spread(fn: Any, shape: tuple[int, ...], event_dim: int, name: str) -> Any:
             f"do({name!r}): the mechanism returned {type(fn).__name__}; expected a distribution. "
             "A function that returns values is a pc.policy()."
         )
-    batch, event = shape[: len(shape) - event_dim], shape[len(shape) - event_dim :]
+    batch, event = value.shape[: value.dim() - event_dim], value.shape[value.dim() - event_dim :]
+    fn = map_tensors(fn, lambda tensor: tensor.to(value.device))
     try:
         if tuple(fn.event_shape) != tuple(event):
             raise ValueError
@@ -106,12 +118,37 @@ def spread(fn: Any, shape: tuple[int, ...], event_dim: int, name: str) -> Any:
         ) from None
 
 
+def map_tensors(part: Any, change: Callable[[Tensor], Tensor]) -> Any:
+    """Return a distribution, or a part of one, with its tensors changed; modules stay as they are.
+
+    Example:
+        >>> map_tensors(dist.Normal(torch.zeros(2), 1.0), lambda tensor: tensor + 1).loc
+        tensor([1., 1.])
+    """
+    if isinstance(part, Tensor):
+        return change(part)
+    if isinstance(part, list | tuple):
+        return type(part)(map_tensors(inner, change) for inner in part)
+    if isinstance(part, _InverseTransform):
+        return map_tensors(part.inv, change).inv
+    if isinstance(part, torch.distributions.Distribution | Transform) and not isinstance(
+        part, nn.Module
+    ):
+        twin = copy(part)
+        for name, inner in vars(twin).items():
+            vars(twin)[name] = map_tensors(inner, change)
+        return twin
+    return part
+
+
 def check_finite(value: Tensor, name: str) -> None:
     """Raise where an intervention has made a value that is no number."""
-    if value.is_floating_point() and not all_finite(value):
-        raise ValueError(
+    require_finite(
+        value,
+        lambda: ValueError(
             f"do({name!r}) made NaN or infinite values. Check the function for the values it meets."
-        )
+        ),
+    )
 
 
 def check_support(fn: Any, value: Tensor, what: str) -> None:
@@ -120,12 +157,15 @@ def check_support(fn: Any, value: Tensor, what: str) -> None:
     if support is None or not support.is_discrete:
         return
     inside = support.check(value)
-    if not bool(inside.all()):
+
+    def error() -> ValueError:
         outside = value[~inside.expand(value.shape[: inside.dim()])]
-        raise ValueError(
+        return ValueError(
             f"{what} got {outside.flatten()[0].item():g}, which {type(fn).__name__} can't take; "
             f"expected a value in its support, {support}."
         )
+
+    require(inside, error)
 
 
 def _expand(tensor: Tensor, shape: tuple[int, ...], name: str) -> Tensor:

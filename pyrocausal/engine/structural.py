@@ -233,7 +233,7 @@ class StructuralRun(RowMessenger):
             fn = action.distribution
         else:
             fn = action.function(_WorldValues(self, index, site.name))
-        fn = spread(fn, part.shape, site.event_dim, site.name)
+        fn = spread(fn, part, site.event_dim, site.name)
         equation = structural_equation(fn, None, site.name)
         stream = site.name
         if isinstance(action, Stochastic) or not self._same_noise(site, equation):

@@ -6,9 +6,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pyrocausal.engine.evidence import all_finite, as_tensor, cast, columns_of
+from pyrocausal.engine.evidence import as_tensor, cast, columns_of
 from pyrocausal.engine.placing import check_support
 from pyrocausal.handlers.named import NamedSites, apply_handler, broadcast_by_outer_plates
+from pyrocausal.requirements import all_finite
 
 __all__ = ["condition"]
 

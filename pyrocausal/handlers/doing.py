@@ -94,5 +94,5 @@ class _Do(NamedSites):
         if not isinstance(action, Stochastic | Mechanism):
             return changed(action, name, value, values, event_dim, None)
         fn = action.distribution if isinstance(action, Stochastic) else action.function(values)
-        drawn = spread(fn, value.shape, event_dim, name)()
+        drawn = spread(fn, value, event_dim, name)()
         return cast(drawn, value.dtype, f"do({name!r})")

@@ -11,10 +11,11 @@ from torch.nn.functional import logsigmoid, softplus
 
 from pyrocausal.errors import NotAbducible
 from pyrocausal.noise import beta, gamma
-from pyrocausal.noise.discrete import binary_logit, float_dtype, in_support, is_captured
+from pyrocausal.noise.discrete import binary_logit, float_dtype, in_support
 from pyrocausal.noise.equation import register
 from pyrocausal.noise.ordered import OrderedEquation
 from pyrocausal.noise.tails import from_log_pair, normal_score, to_log_pair
+from pyrocausal.requirements import is_captured
 
 __all__ = ["BinomialEquation", "CountEquation", "NegativeBinomialEquation", "PoissonEquation"]
 

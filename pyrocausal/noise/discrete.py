@@ -6,14 +6,14 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.fx.experimental.proxy_tensor import get_proxy_mode
+
+from pyrocausal.requirements import require
 
 __all__ = [
     "binary_logit",
     "class_log_probs",
     "float_dtype",
     "in_support",
-    "is_captured",
     "needed",
     "pick",
     "refuse_impossible",
@@ -61,11 +61,6 @@ def in_support(distribution: Any, x: Tensor) -> Tensor:
     return inside
 
 
-def is_captured() -> bool:
-    """Say whether a graph is being captured: then nothing may depend on the values of tensors."""
-    return torch.compiler.is_compiling() or get_proxy_mode() is not None
-
-
 def pick(table: Tensor, index: Tensor) -> Tensor:
     """Return ``table[..., index]`` element by element.
 
@@ -89,19 +84,22 @@ def needed(v: Tensor | None) -> Tensor:
 
 
 def refuse_impossible(possible: Tensor, distribution: Any) -> None:
-    """Raise ``ValueError`` unless every element is possible; no check in a captured graph.
+    """Raise ``ValueError`` unless every element is possible.
 
     Args:
         possible: Booleans of any shape.
         distribution: The distribution, for the message.
     """
-    if not is_captured() and not bool(possible.all()):
+
+    def error() -> ValueError:
         index, name = (~possible).nonzero()[0].tolist(), type(distribution).__name__
-        raise ValueError(
+        return ValueError(
             f"Got a value that no noise of {name} gives, at index {index} of the batch: its "
             "probability is 0, or too small for float64. Expected possible values: check the "
             "evidence and the values of the parents."
         )
+
+    require(possible, error)
 
 
 def _exact_logits(
