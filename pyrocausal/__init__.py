@@ -1,8 +1,10 @@
 """Structural causal models as Pyro programs: seeing, doing, imagining."""
 
 from pyrocausal.errors import (
+    CaptureWarning,
     IncompleteEvidence,
     NotAbducible,
+    NotCapturable,
     NotIdentified,
     NotVectorized,
     PyrocausalError,
@@ -10,6 +12,14 @@ from pyrocausal.errors import (
 )
 from pyrocausal.graph import CausalGraph
 from pyrocausal.handlers import condition, do, exogenous, units, worlds
+from pyrocausal.identification import (
+    Estimand,
+    adjustment_sets,
+    frontdoor_sets,
+    identify,
+    implied_independences,
+    instruments,
+)
 from pyrocausal.interventions import edge, edit, grid, mechanism, policy, shift
 from pyrocausal.model import SCM, scm
 
@@ -32,9 +42,18 @@ __all__ = [
     "shift",  # X := X + d
     # graphs
     "CausalGraph",
-    # errors
+    # identification
+    "Estimand",  # a formula in known distributions that equals a causal query
+    "adjustment_sets",  # what to hold fixed, so that seeing is as good as doing
+    "frontdoor_sets",  # mediators that carry the whole effect and share no confounder
+    "identify",  # from a graph and a query to an estimand
+    "implied_independences",  # what a graph claims of data, and a test of it
+    "instruments",  # what moves the treatment and reaches the outcome through it alone
+    # errors and warnings
+    "CaptureWarning",
     "IncompleteEvidence",
     "NotAbducible",
+    "NotCapturable",
     "NotIdentified",
     "NotVectorized",
     "PyrocausalError",

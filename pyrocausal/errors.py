@@ -1,14 +1,23 @@
 """What can go wrong, in words: every error says what was got, what was expected, what to do next."""
 
+from __future__ import annotations
+
 from collections.abc import Iterable
 from difflib import get_close_matches
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pyrocausal.identification.hedges import Hedge
 
 __all__ = [
+    "CaptureWarning",
     "IncompleteEvidence",
     "NotAbducible",
+    "NotCapturable",
     "NotIdentified",
     "NotVectorized",
     "PyrocausalError",
+    "RungWarning",
     "UnknownVariable",
 ]
 
@@ -24,20 +33,39 @@ class UnknownVariable(PyrocausalError, KeyError):
         name: The name that was asked for.
         known: The variables there are; the nearest one is suggested.
         where: What the name was used for, such as ``"do"``.
+        kind: What the names are names of, if not of variables.
+        cure: What to do, where more is known than the nearest name.
     """
 
-    def __init__(self, name: str, known: Iterable[str], where: str = "this query") -> None:
+    def __init__(
+        self,
+        name: str,
+        known: Iterable[str],
+        where: str = "this query",
+        *,
+        kind: str = "variable",
+        cure: str = "",
+    ) -> None:
         names = sorted(known)
-        near = get_close_matches(str(name), names, n=1)
-        hint = f" Did you mean {near[0]!r}?" if near else ""
+        near = _nearest(str(name), names)
+        hint = f" Did you mean {near!r}?" if near else ""
         self.name, self.known = name, names
         super().__init__(
-            f"{where}: there is no variable {name!r}.{hint} Variables: {', '.join(names) or 'none'}."
+            f"{where}: there is no {kind} {name!r}.{hint} {kind.capitalize()}s: "
+            f"{', '.join(names) or 'none'}.{cure}"
         )
 
     def __str__(self) -> str:
         # KeyError shows the repr of its argument, which would quote the whole sentence.
         return str(self.args[0])
+
+
+def _nearest(name: str, names: list[str]) -> str | None:
+    """Return the name that is spelt most alike, or else alike up to capitals."""
+    folded = {known.casefold(): known for known in names}
+    near = get_close_matches(name, names, n=1)
+    near += [folded[known] for known in get_close_matches(name.casefold(), folded, n=1)]
+    return near[0] if near else None
 
 
 class NotAbducible(PyrocausalError, NotImplementedError):
@@ -71,4 +99,34 @@ class IncompleteEvidence(PyrocausalError, ValueError):
 
 
 class NotIdentified(PyrocausalError, ValueError):
-    """A causal query that the observed distribution and the graph don't determine."""
+    """A causal query that the known distributions and the graph don't determine.
+
+    Args:
+        reason: What is not identified, why, and what would help.
+        hedge: The witness, a `pyrocausal.identification.Hedge`, where one is known.
+    """
+
+    def __init__(self, reason: str, hedge: Hedge | None = None) -> None:
+        self.hedge = hedge
+        super().__init__(reason)
+
+
+class NotCapturable(PyrocausalError, RuntimeError):
+    """A program that one graph of tensor operations can't stand for.
+
+    Args:
+        reason: What the program does, and what to write instead.
+        line: Where it does it.
+    """
+
+    def __init__(self, reason: str, line: str | None = None) -> None:
+        self.reason, self.line = reason, line
+        super().__init__(f"{reason}{f' (at {line})' if line else ''}")
+
+
+class CaptureWarning(UserWarning):
+    """A program runs as it stands, step by step, because it can't be captured or compiled."""
+
+
+class RungWarning(UserWarning):
+    """An answer of a lower rung than someone may think: no counterfactual."""

@@ -24,10 +24,15 @@ def test_torch_gives_the_numbers_that_numpy_gives() -> None:
     bits = counters.shift_right(counters._hashed(KEY, 3, 100_000, "cpu"), 12)
     uniforms = (bits.double() + 0.5) * 2.0**-52
     assert torch.equal(uniforms, counters.uniforms(KEY, 3, 100_000, "cpu"))
-    by_torch = counters._normals(counters._hashed(KEY, 0, 50 * 128, "cpu"))
-    torch.testing.assert_close(
-        by_torch, counters.normals(KEY, 0, 100 * 128, "cpu"), rtol=0, atol=1e-6
-    )
+    halves = counters._hashed(KEY, 0, 50_000, "cpu").view(torch.int32).float()
+    assert torch.equal(halves, torch.from_numpy(counters._signed_numpy(KEY, 0, 50_000)))
+
+
+@pytest.mark.parametrize("signed", [-(2.0**31), -1.0, 0.0, 2.0**31])
+def test_float32_normals_end_where_they_say(signed: float) -> None:
+    end = (torch.tensor([signed]) * counters._UNIT).erfinv() * 2**0.5
+    assert end.abs() < 5.43
+    assert signed.is_integer()
 
 
 def test_splitmix_gives_the_published_numbers() -> None:

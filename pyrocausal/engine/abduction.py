@@ -1,14 +1,16 @@
 """Abduction: what the evidence says about each unit's exogenous noise, site by site."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from pyrocausal.engine.evidence import Evidence, names_of_units
+from pyrocausal.engine.lifting import lift
 from pyrocausal.engine.rows import Layout, Site, over_events
-from pyrocausal.engine.structural import Noise, Query, StructuralRun
+from pyrocausal.engine.structural import Noise, Query, Replay, StructuralRun, Tensors, eagerly
 from pyrocausal.engine.tracing import Variable
 from pyrocausal.errors import IncompleteEvidence, NotAbducible
 from pyrocausal.interventions import Policy, Set, World
@@ -51,6 +53,7 @@ def abduct(
     world: World = (),
     shared: dict[str, Tensor] | None = None,
     densities: bool = False,
+    replay: Replay = eagerly,
 ) -> Abduction:
     """Infer the noise of every site from complete evidence, in one pass through the program.
 
@@ -64,22 +67,44 @@ def abduct(
         world: Interventions that were in force when the evidence was seen.
         shared: Values of the sites that all units share.
         densities: Whether to note the densities that the first-use check compares.
+        replay: Runs, or plays a run of the same kind again.
 
     Raises:
         ValueError: Evidence that is impossible.
         NotAbducible: A site without structural equation is missing.
     """
-    noise = Noise(query.seed, evidence.units, draws, query.device)
-    layout = Layout(evidence.units, 1, draws)
-    run = _AbductionRun(query, layout, noise, evidence, world, shared, densities)
-    run.run()
-    factual = {
-        name: layout.from_rows(value, run.event_dims[name])
-        for name, value in run.values.items()
-        if name not in run.shared_names
+    layout, lifted = Layout(evidence.units, 1, draws), lift([world])
+
+    def run(query: Query, given: Tensors) -> tuple[Tensors, Any]:
+        seen = replace(evidence, values=given["evidence"], observed=given["observed"])
+        (acting,) = lifted.worlds(given["worlds"])
+        noise = query.noise(evidence.units, draws)
+        run = _AbductionRun(query, layout, noise, seen, acting, dict(given["shared"]), densities)
+        run.run()
+        unknown = {name: u for name, u in noise.known.items() if isinstance(u, NotAbducible)}
+        known = {name: u for name, u in noise.known.items() if not isinstance(u, NotAbducible)}
+        results = {"noise": known, "factual": run.results(), "densities": run.densities}
+        return results, (run.routes, unknown)
+
+    kind = lifted.kind and ("abduct", lifted.kind, layout, densities)
+    tensors = {
+        "evidence": dict(evidence.values),
+        "observed": dict(evidence.observed),
+        "worlds": lifted.values,
+        "shared": shared or {},
     }
+    found, (routes, unknown) = replay(kind, query, tensors, run)
+    noise = query.noise(evidence.units, draws)
+    noise.known = {**found["noise"], **unknown}
     return Abduction(
-        evidence, noise, factual, run.routes, draws, world, dict(shared or {}), run.densities
+        evidence=evidence,
+        noise=noise,
+        factual=found["factual"],
+        routes=routes,
+        draws=draws,
+        world=world,
+        shared=dict(shared or {}),
+        densities=found["densities"],
     )
 
 
@@ -119,7 +144,7 @@ def _missing_above(evidence: Evidence, name: str, ancestor: str) -> str | None:
     if above is False and seen is True:
         return ""
     bad = torch.as_tensor(seen) & ~torch.as_tensor(above)
-    return f" for units {names_of_units(bad.expand(evidence.units))}" if bool(bad.any()) else None
+    return f" for {names_of_units(bad.expand(evidence.units))}" if bool(bad.any()) else None
 
 
 def _incomplete(
@@ -240,7 +265,7 @@ class _AbductionRun(StructuralRun):
         def error() -> ValueError:
             example = "it" if site.event_dim else f"{x[~possible][0].item():g}"
             return ValueError(
-                f"evidence[{site.name!r}] is impossible for units {self._units(~possible, 0)}: "
+                f"evidence[{site.name!r}] is impossible for {self._units(~possible, 0)}: "
                 f"{type(site.fn).__name__} gives {example} probability zero at the values of its "
                 f"causes (support: {site.fn.support}). Correct {site.name!r} or its causes, or "
                 "give NaN there."
@@ -262,7 +287,7 @@ class _AbductionRun(StructuralRun):
         def error() -> ValueError:
             what = "an intervention sets it" if site.name in self.actions else "its causes give it"
             return ValueError(
-                f"evidence[{site.name!r}] is impossible for units "
+                f"evidence[{site.name!r}] is impossible for "
                 f"{self._units(~equal, site.event_dim)}: {what} another value. Correct it, or "
                 f"leave {site.name!r} out."
             )

@@ -1,14 +1,16 @@
 """Action and prediction: the worlds that share the units' abducted noise."""
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from pyrocausal.engine.abduction import Abduction
+from pyrocausal.engine.lifting import lift
 from pyrocausal.engine.rows import Layout, Site
-from pyrocausal.engine.structural import Query, StructuralRun
+from pyrocausal.engine.structural import Query, Replay, StructuralRun, Tensors, eagerly
 from pyrocausal.errors import NotAbducible
 from pyrocausal.interventions import World, targets
 
@@ -39,6 +41,7 @@ def predict(
     shared: dict[str, Tensor] | None = None,
     unchecked: bool = False,
     moved: set[str] | None = None,
+    replay: Replay = eagerly,
 ) -> Prediction:
     """Run the program in each world on the units' own noise.
 
@@ -52,31 +55,59 @@ def predict(
         shared: Values of the sites that all units share.
         unchecked: Whether to skip the check that what the graph calls unmoved has not moved.
         moved: Sites that are known to move although the graph has no edge to them; grows.
+        replay: Runs, or plays a run of the same kind again.
     """
     # Action
     layout = Layout(abduction.evidence.units, len(worlds), abduction.draws)
     moved = set() if moved is None else moved
     while True:
         reached = [_reached(descendants, world, moved) for world in worlds]
-        run = _PredictionRun(query, layout, abduction, worlds, reached, shared, unchecked)
         # Prediction
         try:
-            run.run()
-            break
+            return _predicted(query, abduction, worlds, reached, layout, shared, unchecked, replay)
         except _Moved as found:
             moved.add(found.site)
-    dims = run.event_dims
-    values = {
-        name: layout.from_rows(v, dims[name])
-        for name, v in run.values.items()
-        if name not in run.shared_names
+
+
+def _predicted(
+    query: Query,
+    abduction: Abduction,
+    worlds: Sequence[World],
+    reached: Sequence[frozenset[str]],
+    layout: Layout,
+    shared: dict[str, Tensor] | None,
+    unchecked: bool,
+    replay: Replay,
+) -> Prediction:
+    noise = abduction.noise.known
+    unknown = {name: u for name, u in noise.items() if isinstance(u, NotAbducible)}
+    lifted = lift([(*abduction.world, *world) for world in worlds])
+
+    def run(query: Query, given: Tensors) -> tuple[Tensors, Any]:
+        known = query.noise(layout.units, layout.draws)
+        known.known = {**given["noise"], **unknown}
+        run = _PredictionRun(
+            query,
+            layout,
+            replace(abduction, noise=known, factual=given["factual"]),
+            lifted.worlds(given["worlds"]),
+            reached,
+            dict(given["shared"]),
+            unchecked,
+        )
+        run.run()
+        results = {"values": run.results(), "natural": run.results(run.natural_values)}
+        return results, frozenset(run.redrawn)
+
+    kind = lifted.kind and unchecked and ("predict", lifted.kind, layout, tuple(reached))
+    tensors = {
+        "noise": {name: u for name, u in noise.items() if isinstance(u, Tensor)},
+        "factual": dict(abduction.factual),
+        "worlds": lifted.values,
+        "shared": shared or {},
     }
-    natural = {
-        name: layout.from_rows(v, dims[name])
-        for name, v in run.natural_values.items()
-        if name not in run.shared_names
-    }
-    return Prediction(values, natural, frozenset(run.redrawn))
+    found, redrawn = replay(kind or None, query, tensors, run)
+    return Prediction(found["values"], found["natural"], redrawn)
 
 
 def _reached(
@@ -110,8 +141,7 @@ class _PredictionRun(StructuralRun):
         shared: dict[str, Tensor] | None,
         unchecked: bool,
     ) -> None:
-        both = [(*abduction.world, *world) for world in worlds]
-        super().__init__(query, layout, abduction.noise, both, shared)
+        super().__init__(query, layout, abduction.noise, worlds, shared)
         self.abduction, self.reached, self.unchecked = abduction, reached, unchecked
 
     def natural(self, site: Site) -> Tensor:

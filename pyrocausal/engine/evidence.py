@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date, datetime, timedelta
 from numbers import Integral
 from typing import Any
 
@@ -24,6 +25,7 @@ __all__ = [
     "read_evidence",
     "read_inputs",
     "same_evidence",
+    "selecting",
 ]
 
 
@@ -36,12 +38,14 @@ class Evidence:
         observed: Name to mask, shape ``(units, *inner)``, for variables with missing values.
         units: How many units.
         scalar: Whether one unit was given without a unit dimension.
+        labels: The labels of the units, a pandas index, where a table gave them.
     """
 
     values: Mapping[str, Tensor]
     observed: Mapping[str, Tensor]
     units: int
     scalar: bool
+    labels: Any = None
 
     def seen(self, name: str, *, partly: bool = False) -> Tensor | bool:
         """Say for which units a variable is observed: a mask ``(units,)``, or all or none.
@@ -70,7 +74,8 @@ def read_evidence(
     """Read a mapping or DataFrame of variables.
 
     Args:
-        given: Mapping from variable to tensor, array, list or number, or a DataFrame.
+        given: Mapping from variable to tensor, array, list or number, or a DataFrame or a row of
+            it.
         variables: The program's variables.
         device: Where the tensors go.
         where: What the data are called in messages.
@@ -84,7 +89,8 @@ def read_evidence(
     columns = columns_of(given, where)
     for name in columns:
         if name not in variables:
-            raise UnknownVariable(name, variables, where)
+            table = any(map(_is_series, columns.values()))
+            raise UnknownVariable(name, variables, where, cure=selecting(variables, table))
     raw = {
         name: as_tensor(value, f"{where}[{name!r}]").to(device) for name, value in columns.items()
     }
@@ -94,7 +100,7 @@ def read_evidence(
         values[name], mask = _read_variable(value, variables[name], number, f"{where}[{name!r}]")
         if mask is not None:
             observed[name] = mask
-    return Evidence(values, observed, number, scalar)
+    return Evidence(values, observed, number, scalar, _labels(columns, number))
 
 
 def read_inputs(
@@ -102,30 +108,46 @@ def read_inputs(
 ) -> dict[str, Any]:
     """Read a program's arguments; tensors, arrays and lists have the units first.
 
+    A tensor or array without dimensions is one value for all units.
+
     Raises:
-        ValueError: An array whose first dimension is not the number of units.
+        ValueError: An array whose first dimension is not the number of units, or that holds what
+            is no finite number.
     """
     inputs: dict[str, Any] = {}
     for name, value in columns_of({} if given is None else given, "inputs").items():
         if not isinstance(value, Tensor | np.ndarray | list) and not hasattr(value, "to_numpy"):
             inputs[name] = value
             continue
-        tensor = as_tensor(value, f"inputs[{name!r}]").to(device)
+        what = f"inputs[{name!r}]"
+        tensor = as_tensor(value, what).to(device)
         if tensor.dtype == torch.float64 and not isinstance(value, Tensor):
-            tensor = tensor.to(torch.get_default_dtype())
-        if tensor.dim() == 0 or len(tensor) != units:
-            raise ValueError(
-                f"inputs[{name!r}] has the shape {tuple(tensor.shape)}; expected the {units} units "
-                "first. Pass settings that are no data as Python numbers."
-            )
-        missing = tensor.isnan().reshape(units, -1).any(1)
-        if bool(missing.any()):
-            raise ValueError(
-                f"inputs[{name!r}] is NaN for units {names_of_units(missing)}. An input has no "
-                "mechanism that could fill it in: leave these units out, or make it a site."
-            )
-        inputs[name] = tensor
+            tensor = cast(tensor, torch.get_default_dtype(), what)
+        inputs[name] = _of_all_units(tensor, units, what)
+        _check_finite_inputs(inputs[name], what)
     return inputs
+
+
+def _of_all_units(tensor: Tensor, units: int, what: str) -> Tensor:
+    if tensor.dim() == 0:
+        return tensor.expand(units)
+    if len(tensor) != units:
+        raise ValueError(
+            f"{what} has the shape {tuple(tensor.shape)}; expected the {units} units first. Pass "
+            "settings that are no data as Python numbers."
+        )
+    return tensor
+
+
+def _check_finite_inputs(tensor: Tensor, what: str) -> None:
+    if all_finite(tensor):
+        return
+    wrong = ~tensor.isfinite().flatten(1).all(1) if tensor.dim() > 1 else ~tensor.isfinite()
+    kind = "NaN" if bool(tensor.isnan().any()) else "infinite"
+    raise ValueError(
+        f"{what} is {kind} for {names_of_units(wrong)}. An input has no mechanism that could fill "
+        "it in: leave these units out, or make it a site."
+    )
 
 
 def as_tensor(value: Any, what: str) -> Tensor:
@@ -148,9 +170,9 @@ def as_tensor(value: Any, what: str) -> Tensor:
             f"{what} has rows of differing lengths; expected numbers of one shape."
         ) from None
     if array.dtype == object:
-        array = _from_objects(array, what)
+        array = _from_objects(array, what, value)
     if array.dtype.kind not in "biuf":
-        raise _no_number(what, array.ravel()[0])
+        raise _no_number(what, array.ravel()[0], value)
     # A table's columns may be read-only, or strided backwards: torch takes neither.
     return torch.from_numpy(np.array(array, copy=True)).reshape(array.shape)
 
@@ -159,7 +181,7 @@ def cast(value: Tensor, dtype: torch.dtype, what: str) -> Tensor:
     """Cast to a site's dtype; to an integer type only where that changes no value.
 
     Raises:
-        ValueError: A value would change.
+        ValueError: A value would change, or be infinite.
     """
     if value.dtype == dtype:
         return value
@@ -175,11 +197,25 @@ def cast(value: Tensor, dtype: torch.dtype, what: str) -> Tensor:
                 f"numbers ({dtype})."
             ),
         )
+    elif value.dtype == torch.float64:
+        fits = (result.isfinite() == value.isfinite()).flatten()
+        require(
+            fits,
+            lambda: ValueError(
+                f"{what} holds {value.flatten()[~fits][0].item():g}, which is too large for the "
+                f"site's {dtype}. Measure it in other units, or write the program in float64."
+            ),
+        )
     return result
 
 
 def columns_of(given: Any, where: str) -> dict[str, Any]:
-    """Return a mapping's or DataFrame's columns by name."""
+    """Return by name the columns of a mapping or DataFrame, or the values of one row of it.
+
+    Raises:
+        TypeError: Something else, such as one column.
+        ValueError: Two columns of one name.
+    """
     if hasattr(given, "columns") and hasattr(given, "to_numpy"):
         twice = list(given.columns[given.columns.duplicated()])
         if twice:
@@ -187,13 +223,36 @@ def columns_of(given: Any, where: str) -> dict[str, Any]:
         return {str(name): given[name] for name in given.columns}
     if isinstance(given, Mapping):
         return dict(given)
+    if _is_series(given) and all(isinstance(name, str) for name in given.index):
+        return {name: np.asarray(value) for name, value in given.items()}
     raise TypeError(
         f"{where} is a {type(given).__name__}; expected a mapping from variable to values, "
-        "or a DataFrame."
+        "a DataFrame, or one row of it."
     )
 
 
-def _from_objects(array: Any, what: str) -> Any:
+def selecting(names: Iterable[str], table: bool) -> str:
+    """Return the cure for a table that has other columns too."""
+    return f" Leave out the other columns of a table: df[{sorted(names)}]." if table else ""
+
+
+def _labels(columns: Mapping[str, Any], units: int) -> Any:
+    """Return the index of the columns, where it is one and more than a count of the rows."""
+    every = [value.index for value in columns.values() if _is_series(value)]
+    every = [index for index in every if len(index) == units]
+    if not every or any(not index.equals(every[0]) for index in every):
+        return None
+    import pandas as pd
+
+    counts = every[0].name is None and every[0].equals(pd.RangeIndex(units))
+    return None if counts else every[0]
+
+
+def _is_series(given: Any) -> bool:
+    return hasattr(given, "to_numpy") and hasattr(given, "index") and not hasattr(given, "columns")
+
+
+def _from_objects(array: Any, what: str, given: Any) -> Any:
     # pandas marks what is missing by None or, in its nullable columns, by pandas.NA.
     values = [np.nan if v is None or type(v).__name__ == "NAType" else v for v in array.ravel()]
     numbers = []
@@ -203,14 +262,22 @@ def _from_objects(array: Any, what: str) -> Any:
                 raise TypeError  # float() would read "1.5"
             numbers.append(float(value))
         except (TypeError, ValueError):
-            raise _no_number(what, value) from None
+            raise _no_number(what, value, given) from None
     return np.array(numbers).reshape(array.shape)
 
 
-def _no_number(what: str, example: Any) -> TypeError:
+def _no_number(what: str, example: Any, given: Any) -> TypeError:
+    if str(getattr(given, "dtype", "")) == "category":
+        codes = "its .cat.codes" if hasattr(given, "cat") else "its .codes"
+        cure = f"Pass {codes}, with NaN in the place of -1, where a value is missing."
+    elif isinstance(example, datetime | date | np.datetime64):
+        cure = "Pass the time since some date, such as (column - column.min()).dt.days."
+    elif isinstance(example, timedelta | np.timedelta64):
+        cure = "Pass the time in some unit, such as column.dt.total_seconds()."
+    else:
+        cure = "Code categories as 0, 1, 2, ..., and leave NaN where a value is missing."
     return TypeError(
-        f"{what} holds {str(example)!r} of type {type(example).__name__}; expected numbers. Code "
-        "categories as 0, 1, 2, ..., and leave NaN where a value is missing."
+        f"{what} holds {str(example)!r} of type {type(example).__name__}; expected numbers. {cure}"
     )
 
 
@@ -292,10 +359,15 @@ def same_evidence(first: Evidence, second: Evidence) -> bool:
 
 
 def names_of_units(mask: Tensor, limit: int = 5) -> str:
-    """Name the units where ``mask`` holds, for a message."""
+    """Name the units where ``mask`` holds, for a message.
+
+    Example:
+        >>> names_of_units(torch.tensor([True, False, True]))
+        'units 0, 2'
+    """
     numbers = mask.nonzero().flatten().tolist()
     more = f" and {len(numbers) - limit} more" if len(numbers) > limit else ""
-    return ", ".join(map(str, numbers[:limit])) + more
+    return f"unit{'s' * (len(numbers) != 1)} {', '.join(map(str, numbers[:limit]))}{more}"
 
 
 def as_sequence(names: Sequence[str] | str | None, what: str) -> tuple[str, ...] | None:

@@ -25,7 +25,9 @@ def modules_of(program: Callable[..., Any]) -> dict[str, nn.Module]:
         program: A function, method, partial or module.
 
     Returns:
-        Name to module, outermost modules only.
+        Name to module, outermost modules only. An attribute has the name of its owner before its
+        own (``helper.net``), and of two modules of one name in different functions the second
+        has that of its function.
 
     Example:
         >>> net = torch.nn.Linear(1, 1)
@@ -33,39 +35,61 @@ def modules_of(program: Callable[..., Any]) -> dict[str, nn.Module]:
         {'net': Linear(in_features=1, out_features=1, bias=True)}
     """
     found: dict[str, nn.Module] = {}
-    _search(program, "program", found, set(), 0)
+    _search(program, "program", "program", found, set(), 0)
     inside = {id(m) for module in found.values() for m in list(module.modules())[1:]}
     return {name: module for name, module in found.items() if id(module) not in inside}
 
 
 def _search(
-    thing: Any, name: str, found: dict[str, nn.Module], seen: set[int], depth: int
+    thing: Any, name: str, owner: str, found: dict[str, nn.Module], seen: set[int], depth: int
 ) -> None:
+    """Note the modules that ``thing`` is or reaches; ``owner`` is the function that names it."""
     if id(thing) in seen or depth > 4 or isinstance(thing, ModuleType | type | str | Tensor):
         return
     seen.add(id(thing))
     if isinstance(thing, nn.Module):
+        while name in found:
+            name = f"{owner}.{name}"
         found[name] = thing
-        return
+    for key, part, namer in _parts(thing, name, owner):
+        _search(part, key, namer, found, seen, depth + 1)
+
+
+def _parts(thing: Any, name: str, owner: str) -> Iterator[tuple[str, Any, str]]:
+    """Yield what a thing reaches, with its name and the function that names it."""
     if isinstance(thing, dict | list | tuple):
-        parts = thing.items() if isinstance(thing, dict) else enumerate(thing)
-        for key, part in parts:
-            _search(part, f"{name}[{key!r}]", found, seen, depth + 1)
+        for key, part in thing.items() if isinstance(thing, dict) else enumerate(thing):
+            yield f"{name}[{key!r}]", part, owner
     elif isinstance(thing, partial):
         for part in (thing.func, thing.args, thing.keywords):
-            _search(part, name, found, seen, depth + 1)
+            yield name, part, owner
     elif inspect.ismethod(thing):
-        _search(thing.__func__, name, found, seen, depth + 1)
-        _search(thing.__self__, name, found, seen, depth + 1)
-    elif inspect.isfunction(thing) and not thing.__module__.startswith(("torch.", "pyro.")):
-        reached = inspect.getclosurevars(thing)
-        for key, part in {**reached.globals, **reached.nonlocals}.items():
-            _search(part, key, found, seen, depth + 1)
-        _search(getattr(thing, "__wrapped__", None), name, found, seen, depth + 1)
+        yield name, thing.__func__, owner
+        # In the method that is the program, its owner is called so.
+        yield "self" if name == "program" else name, thing.__self__, owner
+    elif inspect.isfunction(thing):
+        # Code that is run by exec may have no module.
+        if not (thing.__module__ or "").startswith(("torch.", "pyro.")):
+            reached = inspect.getclosurevars(thing)
+            for key, part in {**reached.globals, **reached.nonlocals}.items():
+                yield key, part, name
+        yield name, getattr(thing, "__wrapped__", None), owner
+    elif isinstance(thing, nn.Module):
+        for path, module in thing.named_modules(prefix=name):
+            for key, part in vars(module).items():
+                if key != "_modules" and _holds_modules(part):
+                    yield f"{path}.{key}", part, owner
     elif hasattr(thing, "__dict__") and not callable(getattr(thing, "log_prob", None)):
         for key, part in vars(thing).items():
             if isinstance(part, nn.Module | dict | list | tuple) or inspect.isfunction(part):
-                _search(part, key, found, seen, depth + 1)
+                yield f"{name}.{key}", part, owner
+
+
+def _holds_modules(thing: Any) -> bool:
+    """Say whether a plain container holds modules, which its owner knows nothing of then."""
+    if not isinstance(thing, dict | list | tuple):
+        return False
+    return any(isinstance(p, nn.Module) for p in (thing.values() if isinstance(thing, dict) else thing))
 
 
 def random_weights(modules: Iterable[nn.Module]) -> set[str]:

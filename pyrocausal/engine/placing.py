@@ -135,8 +135,9 @@ def map_tensors(part: Any, change: Callable[[Tensor], Tensor]) -> Any:
         part, nn.Module
     ):
         twin = copy(part)
-        for name, inner in vars(twin).items():
-            vars(twin)[name] = map_tensors(inner, change)
+        for name, inner in vars(part).items():
+            # A transform's inverse refers back to it, and is made anew when it is asked for.
+            vars(twin)[name] = None if name == "_inv" else map_tensors(inner, change)
         return twin
     return part
 
@@ -174,5 +175,5 @@ def _expand(tensor: Tensor, shape: tuple[int, ...], name: str) -> Tensor:
     except RuntimeError:
         raise ValueError(
             f"do({name!r}) got a value of shape {tuple(tensor.shape)}; expected what broadcasts to "
-            f"{tuple(shape)}."
+            f"{tuple(shape)}. For a world for each value write pc.grid([...])."
         ) from None

@@ -1,6 +1,6 @@
 """Running a program on rows: a row is one unit in one world and one draw."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -92,6 +92,12 @@ class Layout:
         dim = value.dim() - 1 - event_dim
         whole: Tensor = value.unflatten(dim, self.shape)
         return whole.select(dim + 1, index).flatten(dim, dim + 1)
+
+    def joined(self, parts: Sequence[Tensor], event_dim: int = 0) -> Tensor:
+        """Join the rows of all worlds to one contiguous value of program shape."""
+        dim = parts[0].dim() - 1 - event_dim
+        split = [part.unflatten(dim, (self.draws, self.units)) for part in parts]
+        return torch.stack(split, dim + 1).flatten(dim, dim + 2)
 
     def set_world(self, value: Tensor, index: int, part: Tensor, event_dim: int = 0) -> None:
         """Write the rows of one world into a contiguous value of program shape."""

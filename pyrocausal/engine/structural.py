@@ -1,6 +1,6 @@
 """Running a program as structural equations: noise first, then the interventions of each world."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,12 +19,16 @@ from pyrocausal.interventions import (
     Edge,
     Mechanism,
     RunSoFar,
+    Set,
     Stochastic,
     World,
 )
 from pyrocausal.noise import Coupling, Stream, StructuralEquation, structural_equation
 
-__all__ = ["Noise", "Query", "StructuralRun"]
+__all__ = ["Noise", "Query", "Replay", "Run", "StructuralRun", "Tensors", "eagerly"]
+
+Tensors = dict[str, dict[str, Tensor]]
+"""Tensors by group and name."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +43,7 @@ class Query:
         couplings: Site to coupling.
         seed: The seed of all noise.
         device: Where the noise lives.
+        streams: Makes a stream of random numbers.
     """
 
     program: Program
@@ -48,6 +53,11 @@ class Query:
     couplings: Mapping[str, Coupling]
     seed: int
     device: torch.device
+    streams: Callable[..., Stream] = Stream
+
+    def noise(self, units: int, draws: int = 1) -> "Noise":
+        """Return the noise of some units, nothing of which is known yet."""
+        return Noise(self.seed, units, draws, self.device, self.streams)
 
     def equation(self, site: Site) -> StructuralEquation:
         """Return a site's structural equation under the coupling chosen for it.
@@ -74,6 +84,17 @@ class Query:
         run_on_rows(self.program, messenger, layout.rows, inputs, opens_units=self.opens_units)
 
 
+Run = Callable[[Query, Tensors], tuple[Tensors, Any]]
+"""Returns results, and what was found that does not depend on the values of tensors."""
+Replay = Callable[[Hashable, Query, Tensors, Run], tuple[Tensors, Any]]
+"""Does a run of some kind, or plays one of the same kind again; ``None`` is no kind."""
+
+
+def eagerly(kind: Hashable, query: Query, tensors: Tensors, run: Run) -> tuple[Tensors, Any]:
+    """Do a run, without looking for one of the same kind."""
+    return run(query, tensors)
+
+
 @dataclass
 class Noise:
     """The exogenous noise of one set of units, drawn where it is not known yet.
@@ -87,12 +108,13 @@ class Noise:
     units: int
     draws: int
     device: torch.device
+    streams: Callable[..., Stream] = Stream
     known: dict[str, Tensor | NotAbducible] = field(default_factory=dict)
 
     def stream(self, name: str) -> Stream:
         """Return the random numbers of a site."""
         draws = self.draws if self.draws > 1 else None
-        return Stream(self.seed, name, self.units, draws, self.device)
+        return self.streams(self.seed, name, self.units, draws, self.device)
 
     def of(self, name: str, equation: StructuralEquation, inner: tuple[int, ...]) -> Tensor:
         """Return a site's noise, ``(draws, 1, units, *inner, *noise)``."""
@@ -146,6 +168,15 @@ class StructuralRun(RowMessenger):
             if name not in self.values:
                 raise SitesChanged(name)
 
+    def results(self, values: Mapping[str, Tensor] | None = None) -> dict[str, Tensor]:
+        """Return values (default: all) in result shape, without what all units share."""
+        values = self.values if values is None else values
+        return {
+            name: self.layout.from_rows(value, self.event_dims[name])
+            for name, value in values.items()
+            if name not in self.shared_names
+        }
+
     def factor(self, name: str) -> None:
         raise ValueError(
             f"The program has the factor statement {name!r}, which is no variable: it changes the "
@@ -185,7 +216,7 @@ class StructuralRun(RowMessenger):
         """Draw a site that has no structural equation, where one world is asked for."""
         if len(self.worlds) > 1:
             raise error
-        with quiet_seed(Stream(self.query.seed, site.name, 1).key(0)):
+        with quiet_seed(self.query.streams(self.query.seed, site.name, 1).key(0)):
             return site.fn.sample()  # type: ignore[no-any-return]
 
     def _visit_shared(self, site: Site) -> Tensor:
@@ -194,7 +225,7 @@ class StructuralRun(RowMessenger):
             value = site.value
         else:
             if name not in self.shared:
-                with quiet_seed(Stream(self.query.seed, name, 1).key(0)):
+                with quiet_seed(self.query.streams(self.query.seed, name, 1).key(0)):
                     self.shared[name] = site.fn.sample()
             value = self.shared[name]
         for _, action in self.actions.get(name, ()):
@@ -209,8 +240,31 @@ class StructuralRun(RowMessenger):
         return value
 
     def _act(self, site: Site, natural: Tensor) -> Tensor:
-        layout, name, event_dim = self.layout, site.name, site.event_dim
+        name = site.name
         self.natural_values[name] = natural
+        if all(isinstance(action, Set) for _, action in self.actions[name]):
+            value = self._set(site, natural)
+        else:
+            value = self._changed(site, natural)
+            check_finite(value, name)
+        if site.value is None:
+            check_support(site.fn, value, f"do({name!r})")
+        return value
+
+    def _set(self, site: Site, natural: Tensor) -> Tensor:
+        layout, dim = self.layout, site.event_dim
+        actions = self.actions[site.name]
+        values = {index: action.value for index, action in actions if isinstance(action, Set)}
+        parts = []
+        for index in range(layout.worlds):
+            part = layout.world(natural, index, dim)
+            if index in values:
+                part = place(values[index], part, dim, layout, site.name)
+            parts.append(part)
+        return layout.joined(parts, dim)
+
+    def _changed(self, site: Site, natural: Tensor) -> Tensor:
+        layout, name, event_dim = self.layout, site.name, site.event_dim
         value = natural.clone(memory_format=torch.contiguous_format)
         for index, action in self.actions[name]:
             part = layout.world(value, index, event_dim)
@@ -220,9 +274,6 @@ class StructuralRun(RowMessenger):
                 values = _WorldValues(self, index, name)
                 new = changed(action, name, part, values, event_dim, layout)
             layout.set_world(value, index, new, event_dim)
-        check_finite(value, name)
-        if site.value is None:
-            check_support(site.fn, value, f"do({name!r})")
         return value
 
     def _redistribute(

@@ -17,6 +17,7 @@ __all__ = [
     "COUPLINGS",
     "Coupling",
     "StructuralEquation",
+    "device_of",
     "read_couplings",
     "register",
     "structural_equation",
@@ -210,6 +211,21 @@ def structural_equation(
         return rule(distribution)
     except NotAbducible as error:
         raise NotAbducible(site or error.site, error.reason) from None
+
+
+def device_of(distribution: Distribution) -> torch.device | None:
+    """Return where a distribution's parameters live, the first that is found; ``None`` without.
+
+    Example:
+        >>> device_of(dist.Normal(torch.zeros(2), 1.0).to_event(1))
+        device(type='cpu')
+    """
+    for part in vars(distribution).values():
+        if isinstance(part, Tensor):
+            return part.device
+        if isinstance(part, torch.distributions.Distribution):
+            return device_of(part)
+    return None
 
 
 @cache

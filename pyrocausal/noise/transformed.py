@@ -11,7 +11,12 @@ from torch.distributions.transforms import _InverseTransform
 
 from pyrocausal.errors import NotAbducible
 from pyrocausal.noise.discrete import needed
-from pyrocausal.noise.equation import StructuralEquation, register, structural_equation
+from pyrocausal.noise.equation import (
+    StructuralEquation,
+    device_of,
+    register,
+    structural_equation,
+)
 from pyrocausal.noise.wrappers import OnBase
 
 __all__ = ["FoldedEquation", "TransformedEquation"]
@@ -53,7 +58,7 @@ class TransformedEquation(OnBase):
         """Say whether the inverse gives back what went in, at points in both tails."""
         shape = self.distribution.batch_shape + self.noise_shape
         v = torch.linspace(
-            0.1, 0.9, shape.numel(), dtype=torch.float64, device=_device(self.distribution)
+            0.1, 0.9, shape.numel(), dtype=torch.float64, device=device_of(self.distribution)
         )
         try:
             return all(self._returns(w.reshape(shape)) for w in (v, 1 - v))
@@ -123,16 +128,6 @@ def _transformed(d: Any) -> StructuralEquation:
 @register(dist.FoldedDistribution)
 def _folded(d: Any) -> FoldedEquation:
     return FoldedEquation(d, structural_equation(d.base_dist))
-
-
-def _device(d: Any) -> torch.device | None:
-    # That of the first parameter found, in the distribution or its bases.
-    for value in vars(d).values():
-        if isinstance(value, Tensor):
-            return value.device
-        if isinstance(value, torch_dist.Distribution):
-            return _device(value)
-    return None
 
 
 def _classes(part: Any) -> Iterator[type]:

@@ -10,10 +10,16 @@ from pyrocausal.engine.abduction import Abduction, abduct, check_complete
 from pyrocausal.engine.counterfactual import Prediction, predict
 from pyrocausal.engine.evidence import Evidence, same_evidence
 from pyrocausal.engine.structural import Query
+from pyrocausal.engine.tracing import Variable
 from pyrocausal.interventions import World, read_worlds, targets
 from pyrocausal.results import Counterfactual
 from pyrocausal.verbs.core import Core, Standing, probing_again
-from pyrocausal.verbs.naming import describe_evidence, describe_worlds
+from pyrocausal.verbs.naming import (
+    describe_couplings,
+    describe_evidence,
+    describe_worlds,
+    undetermined,
+)
 from pyrocausal.verbs.posterior import number_of, posterior_runs, shared_sites
 
 __all__ = ["abduct_units", "assumptions", "counterfactual"]
@@ -64,6 +70,7 @@ def counterfactual(
         **abduction.routes,
         **dict.fromkeys(prediction.redrawn, "fresh noise of the new mechanism"),
     }
+    every = [(*abduction.world, *world) for world in worlds]
     chosen = core.chosen(prediction.values, variables, latent=True)
     return Counterfactual(
         data=_squeeze(chosen, kept),
@@ -74,8 +81,13 @@ def counterfactual(
         rung=3,
         seed=query.seed,
         routes=routes,
-        assumptions=assumptions(abduction.routes),
+        assumptions=assumptions(abduction.routes, core.anatomy.variables),
+        units=seen.labels,
         abduction=abduction,
+        random=(
+            *undetermined(routes, every, core.descendants),
+            *sorted(abduction.shared.keys() - seen.values.keys()),
+        ),
     )
 
 
@@ -113,7 +125,15 @@ def _abduct(
     world = standing.worlds[0]
     ancestors = core.graph.do(*targets(world)).ancestors if world else core.ancestors
     check_complete(ancestors, seen, core.anatomy.variables, core.latent)
-    return abduct(query, seen, draws=draws, world=world, shared=shared, densities=densities)
+    return abduct(
+        query,
+        seen,
+        draws=draws,
+        world=world,
+        shared=shared,
+        densities=densities,
+        replay=core.replay,
+    )
 
 
 def _check_same(abduction: Abduction, seen: Evidence, draws: int) -> None:
@@ -153,17 +173,12 @@ def _joined(
     return joined, stacked([a.factual for a in abductions])
 
 
-def assumptions(routes: Mapping[str, str] | None = None) -> tuple[str, ...]:
+def assumptions(
+    routes: Mapping[str, str] | None = None, variables: Mapping[str, Variable] | None = None
+) -> tuple[str, ...]:
     """Say what an answer rests on and the data can't check."""
-    coupled = [
-        f"{name} ({route.split(',')[0]})"
-        for name, route in (routes or {}).items()
-        if route.startswith(("gumbel-max", "quantile", "independent"))
-    ]
-    model = "the program is the true mechanism of every variable"
-    if not coupled:
-        return (model,)
-    return model, f"the coupling of the discrete variables {', '.join(coupled)}"
+    couplings = describe_couplings(routes or {}, variables or {})
+    return "the program is the true mechanism of every variable", *couplings
 
 
 def _predict(
@@ -180,6 +195,7 @@ def _predict(
         shared=dict(abduction.shared),
         unchecked=not (first and abduction.densities),
         moved=moved,
+        replay=core.replay,
     )
 
 

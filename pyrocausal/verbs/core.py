@@ -1,14 +1,15 @@
 """What an SCM and its ``do`` and ``condition`` copies share: program, parameters, findings."""
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import wraps
 from numbers import Integral
 from typing import Any, TypeVar
 
 import networkx as nx
+import pyro
 import torch
 from torch import Tensor, nn
 
@@ -19,10 +20,12 @@ from pyrocausal.engine.evidence import (
     columns_of,
     read_evidence,
     read_inputs,
+    selecting,
 )
 from pyrocausal.engine.parameters import ParameterScope, evaluating, random_weights
 from pyrocausal.engine.pinning import SitesChanged
-from pyrocausal.engine.structural import Query
+from pyrocausal.engine.replaying import Replays
+from pyrocausal.engine.structural import Query, Run, Tensors
 from pyrocausal.engine.tracing import (
     Anatomy,
     Variable,
@@ -101,6 +104,7 @@ class Core:
         self.examples: dict[str, Any] = {}
         self.moved: dict[tuple[Any, ...], set[str]] = {}
         self.guide: Any = None  # the FittedGuide of the last fit
+        self.replays = Replays(program, *couplings.values())
         self.forget()
 
     def forget(self) -> None:
@@ -108,6 +112,7 @@ class Core:
         self._anatomy: Anatomy | None = None
         self._graph: CausalGraph | None = None
         self._checked = False
+        self.replays.forget()
         self._found: dict[tuple[str, str], frozenset[str]] = {}
         self.moved.clear()
 
@@ -164,7 +169,8 @@ class Core:
         if not any(p.kind is p.VAR_KEYWORD for p in parameters):
             for name in inputs:
                 if name not in named:
-                    raise UnknownVariable(name, named, "inputs")
+                    cure = selecting(named, bool(named) and len(inputs) > 1)
+                    raise UnknownVariable(name, named, "inputs", kind="input", cure=cure)
         missing = [
             name for name, p in named.items() if p.default is p.empty and name not in inputs
         ]
@@ -213,6 +219,28 @@ class Core:
         if key not in self._found:
             self._found[key] = frozenset(getattr(self.graph, kind)(name))
         return self._found[key]
+
+    def replay(
+        self, kind: Hashable | None, query: Query, tensors: Tensors, run: Run
+    ) -> tuple[Tensors, Any]:
+        """Do a run, or play one of the same kind again."""
+        settings = {k: v for k, v in query.inputs.items() if not isinstance(v, Tensor)}
+        plain = all(isinstance(value, bool | int | float | str) for value in settings.values())
+        if kind is None or not plain or torch.is_grad_enabled():
+            return run(query, tensors)
+        inputs = {k: v for k, v in query.inputs.items() if isinstance(v, Tensor)}
+        held = pyro.get_param_store().get_state()["params"].values()
+
+        def with_inputs(query: Query, given: Tensors) -> tuple[Tensors, Any]:
+            return run(replace(query, inputs={**settings, **given["inputs"]}), given)
+
+        return self.replays.run(
+            (kind, *settings.items()),
+            query,
+            {"inputs": inputs, **tensors},
+            with_inputs,
+            tuple(held),
+        )
 
     def check(self) -> None:
         """Run the row check, once."""

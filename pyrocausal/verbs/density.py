@@ -89,7 +89,7 @@ class _DensityRun(RowMessenger):
 
     def _replaced(self, site: Site, action: Any, value: Tensor) -> Any:
         fn = action.function(self.values) if isinstance(action, Mechanism) else action.distribution
-        return spread(fn, value.shape, site.event_dim, site.name)
+        return spread(fn, value, site.event_dim, site.name)
 
     def factor(self, name: str) -> None:
         raise ValueError(

@@ -1,9 +1,10 @@
-"""Interventions and evidence in symbols, for the text form of answers."""
+"""Interventions, evidence and what answers rest on in words, for their text form."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from __future__ import annotations
 
-import torch
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from math import prod
+from typing import TYPE_CHECKING, Any
 
 from pyrocausal.interventions import (
     Action,
@@ -15,9 +16,24 @@ from pyrocausal.interventions import (
     Shift,
     Stochastic,
     World,
+    targets,
 )
 
-__all__ = ["describe_evidence", "describe_worlds"]
+if TYPE_CHECKING:
+    from pyrocausal.engine.abduction import Abduction
+    from pyrocausal.engine.tracing import Variable
+
+__all__ = [
+    "describe_abduction",
+    "describe_couplings",
+    "describe_evidence",
+    "describe_worlds",
+    "grouped",
+    "undetermined",
+]
+
+# Ways to have noise that leave it random given the value.
+COUPLINGS = ("gumbel-max", "quantile", "independent")
 
 
 def describe_worlds(worlds: Sequence[World], limit: int = 3) -> str:
@@ -32,6 +48,89 @@ def describe_evidence(evidence: Mapping[str, Any]) -> str:
     return ", ".join(
         f"{name}={text}" if (text := _number(value)) else name for name, value in evidence.items()
     )
+
+
+def describe_abduction(abduction: Abduction) -> str:
+    """Write the card of an abduction: the units, what was seen, and how the noise was had."""
+    evidence = abduction.evidence
+    units, draws = evidence.units, abduction.draws
+    lines = [f"noise of {units} unit{'s' * (units != 1)}, {draws} draw{'s' * (draws != 1)}"]
+    lines.append(f"given {describe_evidence(evidence.values) or 'no evidence'}")
+    if abduction.world:
+        lines.append(f"under do({describe_worlds([abduction.world])})")
+    lines.append(f"routes: {grouped(abduction.routes)}")
+    if abduction.shared:
+        lines.append(f"shared by all units: {', '.join(abduction.shared)}")
+    return "\n".join(lines)
+
+
+def describe_couplings(
+    routes: Mapping[str, str], variables: Mapping[str, Variable]
+) -> Iterator[str]:
+    """Name the variables whose noise one value allows many couplings of."""
+    coupled: dict[str, list[str]] = {}
+    for name, route in routes.items():
+        if route.startswith(COUPLINGS):
+            # The noise of a continuous mixture says which component it is.
+            kind = "discrete variables" if variables[name].discrete else "mixture components of"
+            coupled.setdefault(kind, []).append(f"{name} ({route.split(',')[0]})")
+    for kind, names in coupled.items():
+        yield f"the coupling of the {kind} {', '.join(names)}"
+
+
+def undetermined(
+    routes: Mapping[str, str],
+    worlds: Sequence[World],
+    descendants: Callable[[str], Iterable[str]],
+) -> tuple[str, ...]:
+    """Return the variables whose noise a counterfactual uses and the evidence leaves random.
+
+    An observed discrete variable is one only where the action reaches it: else it keeps its value.
+
+    Args:
+        routes: Variable to the way its noise was had.
+        worlds: The interventions of each world.
+        descendants: What an intervention on a site reaches.
+    """
+    moved = {below for world in worlds for name in targets(world) for below in descendants(name)}
+    moved |= {name for world in worlds for name in _remade(world)}
+    fixed = set.intersection(*(_fixed(world) for world in worlds))
+    return tuple(
+        name
+        for name, route in routes.items()
+        if name not in fixed
+        and (
+            "prior" in route or "fresh" in route or (route.startswith(COUPLINGS) and name in moved)
+        )
+    )
+
+
+def grouped(routes: Mapping[str, str]) -> str:
+    """Write routes as ``exact: x, y; prior: z``."""
+    by_route: dict[str, list[str]] = {}
+    for name, route in routes.items():
+        by_route.setdefault(route, []).append(name)
+    return "; ".join(f"{route}: {', '.join(names)}" for route, names in by_route.items())
+
+
+def _remade(world: World) -> Iterator[str]:
+    """Yield the variables whose noise meets another equation."""
+    for item in world:
+        if isinstance(item, Edge):
+            yield item.target
+        elif isinstance(item[1], Mechanism):
+            yield item[0]
+
+
+def _fixed(world: World) -> set[str]:
+    """Return the variables whose value owes nothing to their noise."""
+    fixed: set[str] = set()
+    for item in world:
+        if isinstance(item, Edge) or isinstance(item[1], Shift | Edit):
+            continue
+        name, action = item
+        (fixed.add if isinstance(action, Set | Policy) else fixed.discard)(name)
+    return fixed
 
 
 def _item(item: tuple[str, Action] | Edge) -> str:
@@ -54,7 +153,6 @@ def _item(item: tuple[str, Action] | Edge) -> str:
 
 
 def _number(value: Any) -> str:
-    tensor = value if isinstance(value, torch.Tensor) else None
-    if tensor is not None and tensor.numel() == 1:
-        value = tensor.item()
+    if hasattr(value, "item") and prod(getattr(value, "shape", (2,))) == 1:
+        value = value.item()
     return f"{value:g}" if isinstance(value, int | float) else ""

@@ -3,11 +3,11 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from torch import Tensor
-
 from pyrocausal.engine.evidence import count_of
+from pyrocausal.engine.lifting import lift
 from pyrocausal.engine.rows import Layout
-from pyrocausal.engine.structural import Noise, StructuralRun
+from pyrocausal.engine.structural import Query, StructuralRun, Tensors
+from pyrocausal.interventions import World
 from pyrocausal.results import Samples
 from pyrocausal.verbs.answering import abduct_units, assumptions
 from pyrocausal.verbs.core import Core, Standing, probing_again
@@ -35,32 +35,43 @@ def sample(
         query = core.query(inputs, n, seed)
         core.check_worlds(standing.worlds)
         layout = Layout(n, len(standing.worlds))
-        noise = Noise(query.seed, n, 1, query.device)
-        shared = fitted_shared(core, query.seed)
-        run = StructuralRun(query, layout, noise, standing.worlds, shared)
-        run.run()
-        values = {name: _result(core, run, name, v, standing) for name, v in run.values.items()}
-        natural = {
-            name: _result(core, run, name, v, standing) for name, v in run.natural_values.items()
-        }
+        found = _run(core, query, layout, standing.worlds)
+    values, natural = (
+        found[part] if standing.listed else {k: v[0] for k, v in found[part].items()}
+        for part in ("values", "natural")
+    )
     return Samples(
-        data=core.chosen(values, variables, latent),
-        natural=natural,
+        data=core.chosen({**values, **found["shared"]}, variables, latent),
+        natural={**natural, **found["shared natural"]},
         dims=("world", "unit") if standing.listed else ("unit",),
         query=f"P(V | do({describe_worlds(standing.worlds)}))" if standing.acts else "P(V)",
         rung=2 if standing.acts else 1,
         seed=query.seed,
         assumptions=assumptions(),
+        shared=frozenset(found["shared"]),
     )
 
 
-def _result(
-    core: Core, run: StructuralRun, name: str, value: Tensor, standing: Standing
-) -> Tensor:
-    if core.anatomy.variables[name].shared:
-        return value
-    result = run.layout.from_rows(value, run.event_dims[name])[0]
-    return result if standing.listed else result[0]
+def _run(core: Core, query: Query, layout: Layout, worlds: Sequence[World]) -> Tensors:
+    lifted = lift(worlds)
+
+    def run(query: Query, given: Tensors) -> tuple[Tensors, Any]:
+        noise, acting = query.noise(layout.units), lifted.worlds(given["worlds"])
+        run = StructuralRun(query, layout, noise, acting, dict(given["shared"]))
+        run.run()
+        results = {
+            "values": {name: value[0] for name, value in run.results().items()},
+            "natural": {n: v[0] for n, v in run.results(run.natural_values).items()},
+            "shared": {name: run.values[name] for name in run.values if name in run.shared_names},
+            "shared natural": {
+                n: v for n, v in run.natural_values.items() if n in run.shared_names
+            },
+        }
+        return results, None
+
+    kind = lifted.kind and ("sample", lifted.kind, layout)
+    tensors = {"worlds": lifted.values, "shared": fitted_shared(core, query.seed)}
+    return core.replay(kind, query, tensors, run)[0]
 
 
 def _given_evidence(
@@ -86,5 +97,6 @@ def _given_evidence(
         rung=2 if standing.acts else 1,
         seed=query.seed,
         routes=abduction.routes,
-        assumptions=assumptions(abduction.routes),
+        assumptions=assumptions(abduction.routes, core.anatomy.variables),
+        units=seen.labels,
     )

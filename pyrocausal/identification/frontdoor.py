@@ -1,0 +1,198 @@
+"""Front-door sets: mediators that carry the whole effect and share no confounder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import islice
+
+from pyrocausal.graph.mixed_graph import MixedGraph, Names
+from pyrocausal.identification.admg import Admg, Nodes
+from pyrocausal.identification.estimand import Estimand
+from pyrocausal.identification.expressions import Probability, Sum
+from pyrocausal.identification.query_text import Query
+from pyrocausal.identification.roles import ask, listed, shown
+from pyrocausal.identification.simplifying import multiplied
+from pyrocausal.model import SCM
+
+__all__ = ["FrontdoorSets", "frontdoor_sets"]
+
+_SHOWN = 8
+
+
+def frontdoor_sets(
+    graph_or_scm: MixedGraph | SCM,
+    outcome: Names,
+    do: Names,
+    *,
+    required: Names = (),
+    forbidden: Names = (),
+) -> FrontdoorSets:
+    r"""Return the sets of mediators that give an effect by the front door.
+
+    .. math:: P(y \mid do(x)) = \sum_m P(m \mid x) \sum_{x'} P(y \mid x', m) \, P(x')
+
+    holds if M meets every directed path from X to Y, no back-door path from X to M is open, and
+    X blocks every back-door path from M to Y.
+
+    Args:
+        graph_or_scm: A graph, whose latent nodes are projected out, or an SCM, by its graph.
+        outcome: One name or several.
+        do: Variables that are set, one or several.
+        required: Variables that each set must hold.
+        forbidden: Variables that no set may hold.
+
+    Returns:
+        The sets: iterate over the minimal ones, or ask for the largest.
+
+    Raises:
+        UnknownVariable: A name is no variable of the graph.
+        ValueError: A latent variable, a name in two places, no treatment or no outcome.
+
+    Example:
+        >>> smoking = pc.CausalGraph([("X", "M"), ("M", "Y")], bidirected=[("X", "Y")])
+        >>> print(frontdoor_sets(smoking, outcome="Y", do="X"))
+        Front-door sets for P(Y | do(X)), rung 2: sum_m P(m | X) sum_x P(Y | x, m) P(x)
+          minimal sets: {M}
+          largest set: {M}
+          assumes: the graph; each value of X occurs with each value of the set
+
+    References:
+        Pearl (1995), Causal diagrams for empirical research.
+        Jeong, Tian, Bareinboim (2022), Finding and listing front-door adjustment sets.
+        Wienöbst, van der Zander, Liskiewicz (2024), Linear-time algorithms for front-door
+        adjustment in causal graphs.
+    """
+    g, usable, (_, x, r) = ask(
+        graph_or_scm, "frontdoor_sets", forbidden, outcome=outcome, do=do, required=required
+    )
+    # No separation from X rests on others in the set: each node is fit or not by itself.
+    beyond = g.cut(out_of=x)
+    fit = frozenset(node for node in usable if beyond.separated(x, {node}))
+    return FrontdoorSets(listed(outcome), listed(do), r, g, fit)
+
+
+@dataclass(frozen=True, eq=False)
+class FrontdoorSets:
+    """The front-door sets of one effect; iterating gives the minimal ones.
+
+    Attributes:
+        outcome: Variables whose distribution is asked for.
+        do: Variables that are set.
+        required: Variables that each set holds.
+    """
+
+    outcome: tuple[str, ...]
+    do: tuple[str, ...]
+    required: Nodes
+    _g: Admg
+    _fit: Nodes
+
+    def __bool__(self) -> bool:
+        return self.largest is not None
+
+    def __iter__(self) -> Iterator[Nodes]:
+        return self.minimal()
+
+    def __contains__(self, names: Names) -> bool:
+        return self.is_valid(names)
+
+    @cached_property
+    def largest(self) -> Nodes | None:
+        """The union of all front-door sets, which is one, or None without any."""
+        return self._within(self._fit, self.required)
+
+    def is_valid(self, names: Names) -> bool:
+        """Tell whether a set meets the front-door criterion, ``required`` and ``forbidden``.
+
+        Example:
+            >>> graph = pc.CausalGraph([("X", "M"), ("M", "Y")], bidirected=[("X", "Y")])
+            >>> frontdoor_sets(graph, "Y", "X").is_valid("M")
+            True
+        """
+        m = frozenset(listed(names))
+        return self.required <= m <= self._fit and self._within(m, m) == m
+
+    def minimal(self, limit: int | None = None) -> Iterator[Nodes]:
+        """Yield every front-door set of which no part with the required variables is one.
+
+        Args:
+            limit: Stop after so many; there may be exponentially many.
+        """
+        return islice(self._minimal(self._fit, self.required), limit)
+
+    def estimand(self, names: Names) -> Estimand:
+        """Return the formula for one of the sets, whose ``evaluate`` gives numbers.
+
+        Raises:
+            ValueError: The set is none of them.
+
+        Example:
+            >>> graph = pc.CausalGraph([("X", "M"), ("M", "Y")], bidirected=[("X", "Y")])
+            >>> print(frontdoor_sets(graph, "Y", "X").estimand("M"))
+            P(y | do(x)) = sum_m P(m | x) sum_x' P(y | x', m) P(x')
+        """
+        if not self.is_valid(names):
+            raise ValueError(
+                f"estimand: {sorted(listed(names))} is no front-door set here; expected one for "
+                "which is_valid is true, such as those that iterating gives."
+            )
+        m, x = frozenset(listed(names)), frozenset(self.do)
+        inner = Sum(x, multiplied([Probability(frozenset(self.outcome), x | m), Probability(x)]))
+        whole = Sum(m, multiplied([Probability(m, x), inner])) if m else inner
+        query = Query(self.outcome, self.do)
+        return Estimand(query, whole, self._g.order, "front door", outcome=self.outcome)
+
+    def __str__(self) -> str:
+        x, y = ", ".join(self.do), ", ".join(self.outcome)
+        lines = [
+            f"Front-door sets for P({y} | do({x})), rung 2: "
+            f"sum_m P(m | {x}) sum_x P({y} | x, m) P(x)"
+        ]
+        if self.largest is None:
+            lines.append("  none: pc.identify looks for other formulas")
+        else:
+            found = [shown(self._g, m) for m in self.minimal(_SHOWN + 1)]
+            more = ", ..." if len(found) > _SHOWN else ""
+            lines.append(f"  minimal sets: {', '.join(found[:_SHOWN])}{more}")
+            lines.append(f"  largest set: {shown(self._g, self.largest)}")
+        if self.required:
+            lines.append(f"  required: {shown(self._g, self.required)}")
+        lines.append(f"  assumes: the graph; each value of {x} occurs with each value of the set")
+        return "\n".join(lines)
+
+    def _within(self, nodes: Nodes, required: Nodes) -> Nodes | None:
+        """Return the largest front-door set among some fit nodes, with the required ones, or None.
+
+        Unions of sets that X shields from Y are shielded too, so that the largest is what is left
+        when unshielded nodes leave, until none does.
+        """
+        x, y = frozenset(self.do), frozenset(self.outcome)
+        while True:
+            unshielded = self._g.cut(out_of=nodes)
+            bad = {node for node in nodes if not unshielded.separated({node}, y, x)}
+            if not bad:
+                break
+            nodes -= bad
+        intercepted = not self._g.induced(self._g.nodes - nodes).descendants(x) & y
+        return nodes if required <= nodes and intercepted else None
+
+    def _minimal(self, nodes: Nodes, required: Nodes) -> Iterator[Nodes]:
+        """Yield the minimal sets among some nodes that hold the required ones."""
+        within = self._within(nodes, required)
+        if within is None:
+            return
+        if self._within(required, self.required) is not None:
+            # Any larger set than the required nodes holds a smaller one.
+            if self._is_minimal(required):
+                yield required
+            return
+        node = self._g.sorted(within - required)[0]
+        yield from self._minimal(within, required | {node})
+        yield from self._minimal(within - {node}, required)
+
+    def _is_minimal(self, m: Nodes) -> bool:
+        return self._within(m, m) is not None and not any(
+            self._within(m - {node}, self.required) for node in m - self.required
+        )

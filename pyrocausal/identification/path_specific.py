@@ -1,0 +1,122 @@
+"""Effects along some paths only: the recanting district, and the formula where there is none."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from pyrocausal.errors import NotIdentified
+from pyrocausal.graph.mixed_graph import MixedGraph
+from pyrocausal.identification.admg import Admg, Nodes
+from pyrocausal.identification.estimand import Estimand, Step
+from pyrocausal.identification.expressions import probability, renamed
+from pyrocausal.identification.query_text import PathQuery, Query
+from pyrocausal.identification.simplifying import multiplied, summed, tidied
+from pyrocausal.identification.tian import Failure, Table, identify_factor
+
+__all__ = ["identify_along_paths"]
+
+
+def identify_along_paths(
+    graph: MixedGraph, outcome: str, do: str, paths: Iterable[Sequence[str]]
+) -> Estimand:
+    r"""Return a formula for the outcome where the action is felt along some paths only.
+
+    Children of the action on these paths read x, the others x':
+
+    .. math:: \sum_{D \setminus Y} \prod_i Q[D_i], \quad D = An(Y)\ in\ G[V \setminus X]
+
+    which holds unless a district has a child of either kind (a *recanting district*; a single
+    variable is a recanting witness).
+
+    Args:
+        graph: The graph, whose latent nodes are projected out.
+        outcome: Y.
+        do: X.
+        paths: The active paths, each as its variables from X to Y.
+
+    Returns:
+        The estimand, with the symbols ``x`` along the paths and ``x'`` elsewhere.
+
+    Raises:
+        NotIdentified: There is a recanting district.
+        ValueError: A path is none of the graph's.
+
+    Example:
+        >>> from pyrocausal import CausalGraph
+        >>> graph = CausalGraph([("X", "W"), ("X", "Z"), ("W", "Y"), ("Z", "Y")])
+        >>> print(identify_along_paths(graph, "Y", "X", [("X", "W", "Y")]).formula)
+        sum_{w,z} P(y | w, z) P(z | x') P(w | x)
+
+    References:
+        Avin, Shpitser, Pearl (2005), Identifiability of path-specific effects.
+        Shpitser (2013), Counterfactual graphical models for longitudinal mediation analysis with
+        unobserved confounding.
+    """
+    g = Admg.from_graph(graph)
+    Query((outcome,), (do,)).check(graph)
+    query = PathQuery(outcome, do, tuple(map(tuple, paths)))
+    acted = g.induced(g.nodes - {do})
+    relevant = acted.induced(acted.ancestors([outcome]))
+    active, idle = _children(g, query, relevant)
+    table = Table(g.induced(g.ancestors([outcome]) | {do}))
+    factors, steps = [], []
+    experiments = False
+    for district in relevant.districts:
+        if active & district and idle & district:
+            raise _recanting(query, district, active, idle)
+        known = identify_factor(table, district)
+        if isinstance(known, Failure):
+            experiments = True
+            parents = Nodes().union(*(g.parents[node] for node in district)) - district
+            known = probability(district, do=parents)
+        world = do if active & district else f"{do}'"
+        factors.append(renamed(known, {do: world}))
+        steps.append(Step("district", f"Q[{', '.join(relevant.sorted(district))}] at {world}"))
+    hidden = relevant.sorted(relevant.nodes - {outcome})
+    return Estimand(
+        query,
+        tidied(summed(hidden, multiplied(reversed(factors)))),
+        g.order,
+        "path-specific",
+        steps=tuple(steps),
+        verdict="experiments" if experiments else "observation",
+        outcome=(outcome,),
+        labels={do: do.lower(), f"{do}'": f"{do.lower()}'"},
+    )
+
+
+def _children(g: Admg, query: PathQuery, relevant: Admg) -> tuple[Nodes, Nodes]:
+    """Return the children of the action on an active path, and those on another path."""
+    every = {
+        (query.do, *rest)
+        for child in g.children[query.do] & relevant.nodes
+        for rest in _routes(relevant, child, query.outcome)
+    }
+    for path in query.paths:
+        if path not in every:
+            raise ValueError(
+                f"identify_along_paths: {' -> '.join(path)} is no directed path from {query.do} to "
+                f"{query.outcome}; the graph has {', '.join(map(' -> '.join, sorted(every)))}."
+            )
+    others = every - set(query.paths)
+    return Nodes(path[1] for path in query.paths), Nodes(path[1] for path in others)
+
+
+def _routes(g: Admg, source: str, target: str) -> Iterator[tuple[str, ...]]:
+    """Yield the directed paths between two nodes."""
+    if source == target:
+        yield (source,)
+    for child in g.sorted(g.children[source]):
+        for rest in _routes(g, child, target):
+            yield (source, *rest)
+
+
+def _recanting(query: PathQuery, district: Nodes, active: Nodes, idle: Nodes) -> NotIdentified:
+    witness = active & idle & district
+    names = ", ".join(sorted(witness or district))
+    kind = "witness" if witness else "district"
+    return NotIdentified(
+        f"{query} is not identified, neither from observation nor from experiments: {{{names}}} is a "
+        f"recanting {kind}, which would have to feel {query.do} at two values at once. What would "
+        "help: paths that part at the action itself, or observing the common causes."
+    )

@@ -1,0 +1,150 @@
+"""Tables of discrete variables, from rows with weights."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from math import prod
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pyrocausal.errors import UnknownVariable
+
+__all__ = ["DiscreteTable", "levels_of", "read_tables"]
+
+Array = npt.NDArray[np.float64]
+Levels = Mapping[str, npt.NDArray[Any]]
+
+_MOST_FRACTIONS = 20
+"""A column with more different values than these, not all whole, counts as continuous."""
+
+
+@dataclass(frozen=True, eq=False)
+class DiscreteTable:
+    """A distribution over discrete variables, as rows of codes with weights.
+
+    Attributes:
+        levels: Variable to its values, shape ``(k,)``.
+        codes: Variable to the place of each row's value among its levels, shape ``(rows,)``.
+        weights: Weight of each row, summing to 1, shape ``(rows,)``.
+    """
+
+    levels: Levels
+    codes: Mapping[str, npt.NDArray[np.intp]]
+    weights: Array
+    _margins: dict[tuple[str, ...], Array] = field(default_factory=dict, repr=False)
+
+    def margin(self, names: tuple[str, ...]) -> Array:
+        """Return the joint probabilities of some variables, an axis for each."""
+        if not names:
+            return np.array(1.0)
+        if names not in self._margins:
+            shape = tuple(len(self.levels[name]) for name in names)
+            cells = np.ravel_multi_index([self.codes[name] for name in names], shape)
+            counts = np.bincount(cells, self.weights, minlength=prod(shape)).astype(np.float64)
+            self._margins[names] = counts.reshape(shape)
+        return self._margins[names]
+
+
+def read_tables(
+    sources: Mapping[frozenset[str], Any],
+    names: Mapping[frozenset[str], Collection[str]],
+    weights: str | None,
+) -> dict[frozenset[str], DiscreteTable]:
+    """Return tables of the columns that are needed, with the same levels in all.
+
+    Args:
+        sources: What an experiment set (nothing: observation) to its rows.
+        names: What an experiment set to the variables needed from it.
+        weights: Name of the column of weights, if any.
+
+    Raises:
+        UnknownVariable: A needed column is not there.
+        ValueError: Missing values, weights that don't sum to 1, or a continuous column.
+    """
+    columns = {
+        key: {name: _column(source, name) for name in sorted(names[key])}
+        for key, source in sources.items()
+    }
+    levels = levels_of(columns.values())
+    tables = {}
+    for key, source in sources.items():
+        codes = {n: np.searchsorted(levels[n], values) for n, values in columns[key].items()}
+        shares = _weights(source, weights, columns[key])
+        tables[key] = DiscreteTable(levels, codes, shares)
+    return tables
+
+
+def levels_of(sources: Iterable[Mapping[str, npt.NDArray[Any]]]) -> dict[str, npt.NDArray[Any]]:
+    """Return the values that each variable takes in some tables, sorted."""
+    values: dict[str, list[npt.NDArray[Any]]] = {}
+    for columns in sources:
+        for name, column in columns.items():
+            values.setdefault(name, []).append(column)
+    return {name: np.unique(np.concatenate(parts)) for name, parts in values.items()}
+
+
+def _column(source: Any, name: str) -> npt.NDArray[Any]:
+    """Return one column, refusing what is missing or continuous."""
+    if name not in source:
+        raise UnknownVariable(name, map(str, source), "evaluate(source)")
+    column = np.asarray(source[name])
+    if column.ndim != 1 or not len(column):
+        raise ValueError(
+            f"evaluate: the column {name!r} has shape {column.shape}; expected one value a row."
+        )
+    if column.dtype == object:
+        column = _plain(column, name)
+    if column.dtype.kind == "f":
+        if np.isnan(column).any():
+            raise _missing(name)
+        distinct = len(np.unique(column))
+        many = distinct > _MOST_FRACTIONS or (len(column) >= 10 and 2 * distinct > len(column))
+        if many and (column != np.round(column)).any():
+            raise ValueError(
+                f"evaluate: the column {name!r} is continuous ({distinct} different values in "
+                f"{len(column)} rows); expected a discrete variable. Cut it into classes first, "
+                "such as by pandas.cut, or estimate with a method for continuous variables."
+            )
+    return column
+
+
+def _plain(column: npt.NDArray[Any], name: str) -> npt.NDArray[Any]:
+    """Return a column of objects as numbers or strings, refusing a mixture."""
+    if any(value is None or value != value for value in column):
+        raise _missing(name)
+    plain = np.array(column.tolist())
+    if plain.dtype.kind in "US" and not all(isinstance(value, str) for value in column):
+        raise ValueError(
+            f"evaluate: the column {name!r} mixes strings with other values; expected one type. "
+            "Convert it, such as by astype(str)."
+        )
+    return plain
+
+
+def _missing(name: str) -> ValueError:
+    return ValueError(
+        f"evaluate: the column {name!r} has missing values; expected a value in each row. Drop "
+        "these rows if they are missing at random, or impute them."
+    )
+
+
+def _weights(source: Any, weights: str | None, columns: Mapping[str, npt.NDArray[Any]]) -> Array:
+    rows = len(next(iter(columns.values())))
+    if any(len(column) != rows for column in columns.values()):
+        lengths = {name: len(column) for name, column in columns.items()}
+        raise ValueError(f"evaluate: the columns have different lengths: {lengths}.")
+    if weights is None:
+        return np.full(rows, 1 / rows)
+    if weights not in source:
+        raise UnknownVariable(weights, map(str, source), "evaluate(weights=)")
+    shares = np.asarray(source[weights], dtype=np.float64)
+    if not (shares >= 0).all() or abs(shares.sum() - 1) > 1e-6:
+        raise ValueError(
+            f"evaluate: the weights {weights!r} run from {shares.min():.4g} to {shares.max():.4g} "
+            f"and sum to {shares.sum():.6g}; expected probabilities that sum to 1. Divide them by "
+            "their sum if they are counts."
+        )
+    return shares
