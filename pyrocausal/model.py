@@ -13,11 +13,13 @@ from pyrocausal.engine.abduction import Abduction
 from pyrocausal.engine.evidence import as_sequence, columns_of
 from pyrocausal.engine.tracing import Variable
 from pyrocausal.fitting.learning import Learning
+from pyrocausal.fitting.options import read_device
 from pyrocausal.graph import CausalGraph
+from pyrocausal.handlers import condition, do
 from pyrocausal.interventions import Edge, Set, Stochastic, read_worlds
 from pyrocausal.noise import Coupling, read_couplings
 from pyrocausal.results import Counterfactual, Samples
-from pyrocausal.verbs.answering import abduct_units, counterfactual
+from pyrocausal.verbs.answering import abduction_of, counterfactual
 from pyrocausal.verbs.core import Core, Standing
 from pyrocausal.verbs.density import log_density
 from pyrocausal.verbs.naming import describe_evidence, describe_worlds
@@ -40,7 +42,8 @@ class SCM(Learning):
     is run on a batch of them: a scalar site has the shape ``(units,)``.
 
     Args:
-        program: A function or module made of Pyro statements.
+        program: A function or module made of Pyro statements; or an SCM, for another one of its
+            program, with the same modules and a copy of its parameters.
         latent: Variables that are never observed.
         noise: Site to coupling of a discrete site: ``"gumbel-max"``, ``"quantile"``,
             ``"independent"`` or a function from the distribution to a structural equation.
@@ -68,14 +71,68 @@ class SCM(Learning):
             )
         if not callable(program):
             raise TypeError(f"SCM() takes a program, a callable; got {type(program).__name__}.")
+        other = program if isinstance(program, SCM) else None
+        if other is not None:
+            program, latent, noise, name = other._own(latent, noise, name)
         self.name = str(name or getattr(program, "__name__", type(program).__name__))
         self._core = Core(program, as_sequence(latent, "latent") or (), read_couplings(noise))
         self._standing = Standing()
+        if other is not None:
+            # A scope that is opened inside another one takes over what that holds.
+            with other._core.scope.open(), self._core.scope.open():
+                pass
+
+    def _own(
+        self, latent: Sequence[str], noise: Mapping[str, Coupling] | None, name: str | None
+    ) -> tuple[Program, Sequence[str], Mapping[str, Coupling], str]:
+        """Return what an SCM of this SCM is made of, where nothing else was said."""
+        if self._standing != Standing():
+            raise ValueError(
+                f"SCM() got {self!r}; expected a program, or an SCM as it was made. Ask this one "
+                "itself, or give SCM() its program."
+            )
+        core = self._core
+        couplings = core.couplings if noise is None else noise
+        return core.program, latent or core.latent, couplings, name or self.name
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Run the program, inside this SCM's parameters and under its interventions."""
+        """Run the program, with this SCM's parameters, under its interventions and evidence.
+
+        It is what ``pc.condition(pc.do(program, ...), ...)`` runs: so an SCM goes wherever a Pyro
+        program does, into guides, samplers and ``Predictive``.
+
+        Raises:
+            ValueError: The SCM has a list of worlds, or an edge is intervened on.
+
+        Example:
+            >>> from pyro.infer import Predictive
+            >>> def clinic():
+            ...     treated = pyro.sample("treated", dist.Bernoulli(0.5))
+            ...     pyro.sample("recovery", dist.Normal(2.0 * treated, 0.5))
+            >>> Predictive(SCM(clinic).do(treated=1.0), num_samples=3)()["treated"]
+            tensor([1., 1., 1.])
+        """
         with self._core.scope.open():
-            return self._core.program(*args, **kwargs)
+            return self._handled()(*args, **kwargs)
+
+    def _handled(self) -> Program:
+        """Return the program inside the handlers that stand for what was done and seen."""
+        program, standing = self._core.program, self._standing
+        if standing.listed:
+            raise ValueError(
+                f"{self!r} has a list of worlds, and one run of the program is in one. Ask "
+                "sample(), or run pc.worlds(scm.program, [...], size=...)."
+            )
+        acts = []
+        for item in standing.worlds[0]:
+            if isinstance(item, Edge):
+                raise ValueError(
+                    f"{self!r} intervenes on an edge, which takes a second run of the program. "
+                    "Ask sample() or counterfactual()."
+                )
+            acts.append({item[0]: item[1]})
+        program = do(program, tuple(acts)) if acts else program
+        return condition(program, standing.evidence) if standing.evidence else program
 
     def __repr__(self) -> str:
         parts = [f"SCM {self.name}"]
@@ -262,10 +319,7 @@ class SCM(Learning):
             IncompleteEvidence: A variable above an observed one is missing.
             ValueError: Impossible evidence, wrong shapes.
         """
-        with self._core.session():
-            seen = self._core.read(self._standing.with_evidence(evidence), inputs)
-            query = self._core.query(inputs, seen.units, seed)
-            return abduct_units(self._core, self._standing, query, seen, num_draws)
+        return abduction_of(self._core, self._standing, evidence, inputs, num_draws, seed)
 
     def counterfactual(
         self,
@@ -330,13 +384,23 @@ class SCM(Learning):
     # Belongings
 
     def to(self, device: torch.device | str) -> SCM:
-        """Move the parameters, and the work, to a device; returns the SCM itself."""
-        self._core.to(torch.device(device))
+        """Move the parameters, and the work, to a device; returns the SCM itself.
+
+        Raises:
+            ValueError: No device, or one that is not available.
+        """
+        self._core.to(read_device(device, "to()"))
         return self
 
     def render(self, path: str | None = None) -> graphviz.Digraph:
         """Draw the graph; see ``CausalGraph.render``."""
         return self.graph.render(path)
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        # A notebook shows the graph where it can be known, else the text.
+        if not self._core.knows_sites:
+            return {}
+        return self.graph._repr_mimebundle_(include, exclude)
 
     def _with(self, standing: Standing) -> SCM:
         copy = object.__new__(type(self))

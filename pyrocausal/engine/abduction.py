@@ -1,7 +1,8 @@
 """Abduction: what the evidence says about each unit's exogenous noise, site by site."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -9,15 +10,24 @@ from torch import Tensor
 
 from pyrocausal.engine.evidence import Evidence, names_of_units
 from pyrocausal.engine.lifting import lift
+from pyrocausal.engine.querying import Noise, Query, Replay, Tensors, eagerly
 from pyrocausal.engine.rows import Layout, Site, over_events
-from pyrocausal.engine.structural import Noise, Query, Replay, StructuralRun, Tensors, eagerly
-from pyrocausal.engine.tracing import Variable
+from pyrocausal.engine.structural import StructuralRun
 from pyrocausal.errors import IncompleteEvidence, NotAbducible
 from pyrocausal.interventions import Policy, Set, World
 from pyrocausal.noise import StructuralEquation
 from pyrocausal.requirements import require
 
-__all__ = ["Abduction", "abduct", "check_complete"]
+__all__ = ["Abduction", "Origin", "abduct"]
+
+
+@dataclass(frozen=True, eq=False)
+class Origin:
+    """What an abduction rests on besides evidence: whose program, its parameters, its arguments."""
+
+    owner: object
+    parameters: Mapping[str, float] = field(default_factory=dict)
+    inputs: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -32,7 +42,8 @@ class Abduction:
         draws: Number of draws.
         world: Interventions that were in force when the evidence was seen.
         shared: Values of the sites that all units share.
-        densities: Site to log density of its factual value, for the first-use check.
+        densities: Site to log density of its factual value, for the check of what is kept.
+        origin: What it rests on besides the evidence.
     """
 
     evidence: Evidence
@@ -43,6 +54,7 @@ class Abduction:
     world: World = ()
     shared: Mapping[str, Tensor] = field(default_factory=dict)
     densities: Mapping[str, Tensor] = field(default_factory=dict)
+    origin: Origin | None = None
 
 
 def abduct(
@@ -53,6 +65,8 @@ def abduct(
     world: World = (),
     shared: dict[str, Tensor] | None = None,
     densities: bool = False,
+    above: Callable[[str], Iterable[str]] = lambda name: (),
+    origin: Origin | None = None,
     replay: Replay = eagerly,
 ) -> Abduction:
     """Infer the noise of every site from complete evidence, in one pass through the program.
@@ -66,11 +80,15 @@ def abduct(
         draws: Number of draws.
         world: Interventions that were in force when the evidence was seen.
         shared: Values of the sites that all units share.
-        densities: Whether to note the densities that the first-use check compares.
+        densities: Whether to note the densities that the check of what is kept compares.
+        above: Says what lies above a variable in that world.
+        origin: What the answer rests on besides the evidence.
         replay: Runs, or plays a run of the same kind again.
 
     Raises:
         ValueError: Evidence that is impossible.
+        IncompleteEvidence: A masked value, or one that a policy chose by what is not known, has
+            an observed variable below it.
         NotAbducible: A site without structural equation is missing.
     """
     layout, lifted = Layout(evidence.units, 1, draws), lift([world])
@@ -79,7 +97,9 @@ def abduct(
         seen = replace(evidence, values=given["evidence"], observed=given["observed"])
         (acting,) = lifted.worlds(given["worlds"])
         noise = query.noise(evidence.units, draws)
-        run = _AbductionRun(query, layout, noise, seen, acting, dict(given["shared"]), densities)
+        run = _AbductionRun(
+            query, layout, noise, seen, acting, dict(given["shared"]), densities, above
+        )
         run.run()
         unknown = {name: u for name, u in noise.known.items() if isinstance(u, NotAbducible)}
         known = {name: u for name, u in noise.known.items() if not isinstance(u, NotAbducible)}
@@ -105,62 +125,7 @@ def abduct(
         world=world,
         shared=dict(shared or {}),
         densities=found["densities"],
-    )
-
-
-def check_complete(
-    ancestors: Callable[[str], Iterable[str]],
-    evidence: Evidence,
-    variables: Mapping[str, Variable],
-    latent: Sequence[str],
-) -> None:
-    """Check that no missing variable stands above an observed one, for any unit.
-
-    Raises:
-        IncompleteEvidence: The evidence needs inference.
-        NotAbducible: A deterministic variable was seen whose causes were not.
-        ValueError: Evidence on a latent variable.
-    """
-    for name in evidence.values:
-        if name in latent:
-            raise ValueError(
-                f"evidence has {name!r}, which is latent: it is never observed. Declare the SCM "
-                "without it in latent= if you do observe it."
-            )
-        above = ancestors(name)
-        for ancestor, cause in variables.items():
-            if ancestor not in above or cause.deterministic or cause.shared:
-                continue
-            missing = _missing_above(evidence, name, ancestor)
-            if missing is not None:
-                raise _incomplete(name, ancestor, missing, variables[name], ancestor in latent)
-
-
-def _missing_above(evidence: Evidence, name: str, ancestor: str) -> str | None:
-    # A part of a plate may depend on every part of another one.
-    seen, above = evidence.seen(name, partly=True), evidence.seen(ancestor)
-    if above is True:
-        return None
-    if above is False and seen is True:
-        return ""
-    bad = torch.as_tensor(seen) & ~torch.as_tensor(above)
-    return f" for {names_of_units(bad.expand(evidence.units))}" if bool(bad.any()) else None
-
-
-def _incomplete(
-    name: str, ancestor: str, units: str, variable: Variable, latent: bool
-) -> IncompleteEvidence | NotAbducible:
-    kind = "latent" if latent else "missing"
-    if variable.deterministic:
-        return NotAbducible(
-            name,
-            f"it is a deterministic function of {ancestor!r}, which is {kind}{units}. Its value is "
-            f"a constraint on its causes and can't be inverted; give {ancestor!r} as evidence.",
-        )
-    return IncompleteEvidence(
-        f"{ancestor!r} is {kind}{units} but its descendant {name!r} was observed, so {ancestor!r} "
-        f"has to be inferred from it. Give {ancestor!r} as evidence, or leave {name!r} out; "
-        "inference for evidence of any pattern is what amortized guides (SCM.amortize) are for."
+        origin=origin,
     )
 
 
@@ -176,8 +141,11 @@ class _AbductionRun(StructuralRun):
         world: World,
         shared: dict[str, Tensor] | None,
         with_densities: bool,
+        above: Callable[[str], Iterable[str]],
     ) -> None:
         super().__init__(query, layout, noise, (world,), shared)
+        self.above = above
+        self.unknown: dict[str, Tensor] = {}  # units whose value is not known though it might be
         self.evidence, self.with_densities = evidence, with_densities
         self.routes: dict[str, str] = {}
         self.densities: dict[str, Tensor] = {}
@@ -186,7 +154,11 @@ class _AbductionRun(StructuralRun):
         value = super().visit(site)
         if site.shared:
             return value
+        policy = any(isinstance(action, Policy) for _, action in self.actions.get(site.name, ()))
+        if policy:
+            self._note_unknown(site.name)
         if site.name in self.evidence.values and (site.deterministic or site.name in self.actions):
+            self._check_known_above(site.name)
             self._check_equal(site, value)
         if self.with_densities and not site.deterministic:
             density = site.fn.log_prob(value)
@@ -195,6 +167,8 @@ class _AbductionRun(StructuralRun):
 
     def natural(self, site: Site) -> Tensor:
         name = site.name
+        if self.edges_at(site):
+            site = self.through_edges(site)
         if site.value is not None:
             return site.value
         if name not in self.evidence.values or name in self.actions:
@@ -211,6 +185,7 @@ class _AbductionRun(StructuralRun):
         name, inner = site.name, len(site.inner)
         x = self.layout.to_rows(self.evidence.values[name][None, None], inner)
         observed = self._observed(site)
+        self._check_known_above(name)
         try:
             equation = self.query.equation(site)
         except NotAbducible as error:
@@ -240,6 +215,8 @@ class _AbductionRun(StructuralRun):
             return rows
         shape = (*site.inner, self.layout.rows)
         counted = torch.as_tensor(site.mask, device=self.query.device).expand(shape)
+        if site.name in self.evidence.values:
+            self.unknown[site.name] = self._units_of(~counted)
         return counted if rows is None else rows & counted
 
     def _posterior(self, site: Site, equation: StructuralEquation, x: Tensor) -> Tensor:
@@ -273,9 +250,45 @@ class _AbductionRun(StructuralRun):
 
         require(possible, error)
 
+    def _note_unknown(self, name: str) -> None:
+        """Note that what a policy chose is not known where it read what is not known."""
+        read = self.reads.get(name, set())
+        causes = read.union(*(self.above(cause) for cause in read)) - self.shared_names
+        units = torch.zeros(self.layout.units, dtype=torch.bool, device=self.query.device)
+        for cause in causes:
+            if self.routes.get(cause, "").startswith("prior"):
+                units = units | ~torch.as_tensor(self.evidence.seen(cause), device=units.device)
+            units = units | self.unknown.get(cause, False)
+        if causes:
+            self.unknown[name] = units
+
+    def _check_known_above(self, name: str) -> None:
+        for cause in {name, *self.above(name)} & self.unknown.keys():
+            if cause == name and name not in self.actions:
+                continue
+            seen = torch.as_tensor(self.evidence.seen(name, partly=True), device=self.query.device)
+            bad = self.unknown[cause] & seen & ~self.unknown.get(name, torch.zeros_like(seen))
+            if cause == name:
+                bad = self.unknown[cause] & seen
+            require(~bad, partial(self._not_known, name, cause, bad))
+
+    def _not_known(self, name: str, cause: str, bad: Tensor) -> IncompleteEvidence:
+        why = (
+            "was chosen by a rule of what is"
+            if cause in self.actions
+            else "is masked, so that it is"
+        )
+        return IncompleteEvidence(
+            f"{cause!r} {why} not known for {names_of_units(bad)}, but {name!r}, which "
+            f"depends on it, was observed. Give what the rule reads, or leave {name!r} out."
+        )
+
     def _units(self, bad: Tensor, event_dim: int) -> str:
-        whole = self.layout.from_rows(bad, event_dim)
-        return names_of_units(whole.movedim(2, 0).flatten(1).any(1))
+        return names_of_units(self._units_of(bad, event_dim))
+
+    def _units_of(self, rows: Tensor, event_dim: int = 0) -> Tensor:
+        """Return the units with any row, or part of one, where a mask holds."""
+        return self.layout.from_rows(rows, event_dim).movedim(2, 0).flatten(1).any(1)
 
     def _check_equal(self, site: Site, value: Tensor) -> None:
         seen = self.layout.to_rows(self.evidence.values[site.name][None, None], len(site.inner))

@@ -9,10 +9,12 @@ from torch import Tensor
 
 from pyrocausal.engine.abduction import Abduction
 from pyrocausal.engine.lifting import lift
+from pyrocausal.engine.querying import Query, Replay, Tensors, eagerly
 from pyrocausal.engine.rows import Layout, Site
-from pyrocausal.engine.structural import Query, Replay, StructuralRun, Tensors, eagerly
+from pyrocausal.engine.structural import StructuralRun, by_site, edges_by_target
 from pyrocausal.errors import NotAbducible
-from pyrocausal.interventions import World, targets
+from pyrocausal.interventions import Edge, World, targets
+from pyrocausal.requirements import require
 
 __all__ = ["Prediction", "predict"]
 
@@ -89,7 +91,9 @@ def _predicted(
         run = _PredictionRun(
             query,
             layout,
-            replace(abduction, noise=known, factual=given["factual"]),
+            replace(
+                abduction, noise=known, factual=given["factual"], densities=given["densities"]
+            ),
             lifted.worlds(given["worlds"]),
             reached,
             dict(given["shared"]),
@@ -99,14 +103,15 @@ def _predicted(
         results = {"values": run.results(), "natural": run.results(run.natural_values)}
         return results, frozenset(run.redrawn)
 
-    kind = lifted.kind and unchecked and ("predict", lifted.kind, layout, tuple(reached))
+    kind = lifted.kind and ("predict", lifted.kind, layout, tuple(reached), unchecked)
     tensors = {
         "noise": {name: u for name, u in noise.items() if isinstance(u, Tensor)},
         "factual": dict(abduction.factual),
+        "densities": {} if unchecked else dict(abduction.densities),
         "worlds": lifted.values,
         "shared": shared or {},
     }
-    found, redrawn = replay(kind or None, query, tensors, run)
+    found, redrawn = replay(kind, query, tensors, run)
     return Prediction(found["values"], found["natural"], redrawn)
 
 
@@ -141,11 +146,35 @@ class _PredictionRun(StructuralRun):
         shared: dict[str, Tensor] | None,
         unchecked: bool,
     ) -> None:
-        super().__init__(query, layout, abduction.noise, worlds, shared)
+        # Each world does first what was in force when the evidence was seen.
+        first = len(abduction.world)
+        super().__init__(query, layout, abduction.noise, [w[first:] for w in worlds], shared)
+        standing = [world[:first] for world in worlds]
+        self.standing_actions, self.standing_edges = by_site(standing), edges_by_target(standing)
+        self.notes_sources = bool(self.edges or self.standing_edges)
         self.abduction, self.reached, self.unchecked = abduction, reached, unchecked
 
+    def recomputed(self, site: Site) -> set[int]:
+        """Return the worlds in which a site has not the value of the factual world."""
+        reached = {index for index, names in enumerate(self.reached) if site.name in names}
+        return reached | {index for index, _ in self.edges.get(site.name, ())}
+
+    def edges_at(self, site: Site) -> Sequence[tuple[int, Edge]]:
+        anew = self.recomputed(site)
+        standing = self.standing_edges.get(site.name, ())
+        return [*(pair for pair in standing if pair[0] in anew), *super().edges_at(site)]
+
+    def acted(self, site: Site, natural: Tensor) -> Tensor:
+        anew = self.recomputed(site)
+        standing = self.standing_actions.get(site.name, ())
+        actions = [pair for pair in standing if pair[0] in anew]
+        if actions:
+            natural = self.changed_by(actions, site, natural)
+        return super().acted(site, natural)
+
     def natural(self, site: Site) -> Tensor:
-        kept = [site.name not in reached for reached in self.reached]
+        anew = self.recomputed(site)
+        kept = [index not in anew for index in range(self.layout.worlds)]
         if not any(kept):
             return super().natural(site)
         factual = self.layout.to_rows(self.abduction.factual[site.name], len(site.inner))
@@ -164,11 +193,13 @@ class _PredictionRun(StructuralRun):
 
     def _check_unmoved(self, site: Site, factual: Tensor, kept: Sequence[bool]) -> None:
         if site.value is not None:
+            if site.name in self.standing_actions or site.name in self.standing_edges:
+                return  # the factual value is what was made of it, not what it would have been
             now = self.layout.from_rows(site.value, site.event_dim)
             before = self.abduction.factual[site.name]
         else:
             now = self.layout.from_rows(site.fn.log_prob(factual))
             before = self.abduction.densities[site.name]
         same = torch.isclose(now, before.expand_as(now), rtol=1e-3, atol=1e-3, equal_nan=True)
-        if not bool(same[:, torch.tensor(kept, device=same.device)].all()):
-            raise _Moved(site.name)
+        worlds = torch.tensor(kept, device=same.device)
+        require(same[:, worlds], lambda: _Moved(site.name))

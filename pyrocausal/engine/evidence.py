@@ -227,7 +227,7 @@ def columns_of(given: Any, where: str) -> dict[str, Any]:
         return {name: np.asarray(value) for name, value in given.items()}
     raise TypeError(
         f"{where} is a {type(given).__name__}; expected a mapping from variable to values, "
-        "a DataFrame, or one row of it."
+        "or a DataFrame, or one row of it."
     )
 
 

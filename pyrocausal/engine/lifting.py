@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+import torch
 from torch import Tensor
 
 from pyrocausal.engine.evidence import as_tensor
 from pyrocausal.interventions import Action, Edge, Set, Shift, World
 
-__all__ = ["Lifted", "lift"]
+__all__ = ["Lifted", "lift", "same_worlds"]
 
 Item = tuple[str, Action] | Edge
 
@@ -49,6 +51,16 @@ def lift(worlds: Sequence[World]) -> Lifted:
         return Lifted({}, worlds, None)
     values = {str(i): as_tensor(_value(item), _what(item)) for i, item in enumerate(items)}
     return Lifted(values, worlds, tuple(tuple(map(_kind, world)) for world in worlds))
+
+
+def same_worlds(one: Sequence[World], other: Sequence[World]) -> bool:
+    """Say whether two lists of worlds do the same."""
+    if one is other or all(map(operator.is_, one, other)):
+        return len(one) == len(other)
+    first, second = lift(one), lift(other)
+    if first.kind is None or first.kind != second.kind:
+        return False
+    return all(map(torch.equal, first.values.values(), second.values.values()))
 
 
 def _value(item: Item) -> object:

@@ -65,8 +65,7 @@ def _parts(thing: Any, name: str, owner: str) -> Iterator[tuple[str, Any, str]]:
             yield name, part, owner
     elif inspect.ismethod(thing):
         yield name, thing.__func__, owner
-        # In the method that is the program, its owner is called so.
-        yield "self" if name == "program" else name, thing.__self__, owner
+        yield name, thing.__self__, owner
     elif inspect.isfunction(thing):
         # Code that is run by exec may have no module.
         if not (thing.__module__ or "").startswith(("torch.", "pyro.")):
@@ -80,16 +79,18 @@ def _parts(thing: Any, name: str, owner: str) -> Iterator[tuple[str, Any, str]]:
                 if key != "_modules" and _holds_modules(part):
                     yield f"{path}.{key}", part, owner
     elif hasattr(thing, "__dict__") and not callable(getattr(thing, "log_prob", None)):
+        here = "self" if name == "program" else name  # as the program's own method calls it
         for key, part in vars(thing).items():
             if isinstance(part, nn.Module | dict | list | tuple) or inspect.isfunction(part):
-                yield f"{name}.{key}", part, owner
+                yield f"{here}.{key}", part, owner
 
 
 def _holds_modules(thing: Any) -> bool:
     """Say whether a plain container holds modules, which its owner knows nothing of then."""
     if not isinstance(thing, dict | list | tuple):
         return False
-    return any(isinstance(p, nn.Module) for p in (thing.values() if isinstance(thing, dict) else thing))
+    parts = thing.values() if isinstance(thing, dict) else thing
+    return any(isinstance(part, nn.Module) for part in parts)
 
 
 def random_weights(modules: Iterable[nn.Module]) -> set[str]:
@@ -160,6 +161,12 @@ class ParameterScope:
                 if id(tensor) not in known:
                     tensors[f"{name}.{key}"] = tensor
         return tensors
+
+    def constraints(self) -> dict[str, str]:
+        """Return the constraint of each parameter of the store, in words."""
+        with self.open():
+            constraints = pyro.get_param_store().get_state()["constraints"]
+        return {name: str(constraint) for name, constraint in constraints.items()}
 
     def buffers(self) -> dict[str, Tensor]:
         """Return the modules' buffers."""

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from pyrocausal.engine.rows import Program, RowMessenger, Site, run_on_rows
 
-__all__ = ["OTHER_SITES", "SitesChanged", "run_pinned"]
+__all__ = ["OTHER_SITES", "SitesChanged", "run_pinned", "run_settled"]
 
 OTHER_SITES = (
     "The program has other sites on other runs: {}. An SCM's variables are fixed: let their "
@@ -45,9 +45,26 @@ def run_pinned(
     Raises:
         SitesChanged: The program has other sites than those that are fixed.
     """
-    pinned = _Pinned(values)
+    return _run(_Pinned(values), program, rows, inputs, opens_units)
+
+
+def run_settled(
+    program: Program,
+    values: Mapping[str, Tensor],
+    rows: int,
+    inputs: Mapping[str, Any],
+    *,
+    opens_units: bool,
+) -> dict[str, Any]:
+    """Run a program like ``run_pinned``, but let deterministic sites follow from the others."""
+    return _run(_Settled(values), program, rows, inputs, opens_units)
+
+
+def _run(
+    pinned: "_Pinned", program: Program, rows: int, inputs: Mapping[str, Any], opens_units: bool
+) -> dict[str, Any]:
     run_on_rows(program, pinned, rows, inputs, opens_units=opens_units)
-    for name in values:
+    for name in pinned.pinned:
         if name not in pinned.found:
             raise SitesChanged(name)
     return pinned.found
@@ -66,3 +83,11 @@ class _Pinned(RowMessenger):
             raise SitesChanged(site.name)
         self.found[site.name] = site.fn if site.value is None else site.value
         return self.pinned[site.name]
+
+
+class _Settled(_Pinned):
+    """Leaves each deterministic site the value that the program computes."""
+
+    def visit(self, site: Site) -> Tensor:
+        pinned = super().visit(site)
+        return pinned if site.value is None else site.value

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from pyrocausal.capture import Captured, capture
-from pyrocausal.engine.structural import Query, Run, Tensors
+from pyrocausal.engine.querying import Query, Run, Tensors
 from pyrocausal.engine.taping import Draw, Tape
 from pyrocausal.errors import NotCapturable
 from pyrocausal.requirements import deferred

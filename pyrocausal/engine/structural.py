@@ -1,8 +1,7 @@
 """Running a program as structural equations: noise first, then the interventions of each world."""
 
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -11,7 +10,8 @@ from torch import Tensor
 from pyrocausal.engine.evidence import cast
 from pyrocausal.engine.pinning import SitesChanged
 from pyrocausal.engine.placing import changed, check_finite, check_support, place, spread
-from pyrocausal.engine.rows import Layout, Program, RowMessenger, Site, run_on_rows
+from pyrocausal.engine.querying import Noise, Query, input_rows
+from pyrocausal.engine.rows import Layout, RowMessenger, Site
 from pyrocausal.engine.tracing import quiet_seed
 from pyrocausal.errors import NotAbducible
 from pyrocausal.interventions import (
@@ -23,111 +23,9 @@ from pyrocausal.interventions import (
     Stochastic,
     World,
 )
-from pyrocausal.noise import Coupling, Stream, StructuralEquation, structural_equation
+from pyrocausal.noise import StructuralEquation, structural_equation
 
-__all__ = ["Noise", "Query", "Replay", "Run", "StructuralRun", "Tensors", "eagerly"]
-
-Tensors = dict[str, dict[str, Tensor]]
-"""Tensors by group and name."""
-
-
-@dataclass(frozen=True)
-class Query:
-    """What one run of the program needs to know.
-
-    Attributes:
-        program: The program.
-        inputs: Its arguments, one row a unit.
-        opens_units: Whether the program opens the units plate itself.
-        variables: Its variables, by name; none where they are not known.
-        couplings: Site to coupling.
-        seed: The seed of all noise.
-        device: Where the noise lives.
-        streams: Makes a stream of random numbers.
-    """
-
-    program: Program
-    inputs: Mapping[str, Any]
-    opens_units: bool
-    variables: Mapping[str, Any]
-    couplings: Mapping[str, Coupling]
-    seed: int
-    device: torch.device
-    streams: Callable[..., Stream] = Stream
-
-    def noise(self, units: int, draws: int = 1) -> "Noise":
-        """Return the noise of some units, nothing of which is known yet."""
-        return Noise(self.seed, units, draws, self.device, self.streams)
-
-    def equation(self, site: Site) -> StructuralEquation:
-        """Return a site's structural equation under the coupling chosen for it.
-
-        Raises:
-            NotAbducible: The site's family has no equation.
-            ValueError: It has one, but not under this coupling.
-        """
-        coupling = self.couplings.get(site.name)
-        try:
-            return structural_equation(site.fn, coupling, site.name)
-        except NotAbducible:
-            if not isinstance(coupling, str):
-                raise
-            raise ValueError(
-                f"noise[{site.name!r}] is {coupling!r}, which {type(site.fn).__name__} doesn't "
-                "have. Leave it out for the family's own, or give a function."
-            ) from None
-
-    def run(self, messenger: "RowMessenger", layout: Layout, **changed: Tensor) -> None:
-        """Run the program on the rows of a layout; ``changed`` replaces inputs, rows first."""
-        inputs = {name: _input_rows(value, layout) for name, value in self.inputs.items()}
-        inputs.update(changed)
-        run_on_rows(self.program, messenger, layout.rows, inputs, opens_units=self.opens_units)
-
-
-Run = Callable[[Query, Tensors], tuple[Tensors, Any]]
-"""Returns results, and what was found that does not depend on the values of tensors."""
-Replay = Callable[[Hashable, Query, Tensors, Run], tuple[Tensors, Any]]
-"""Does a run of some kind, or plays one of the same kind again; ``None`` is no kind."""
-
-
-def eagerly(kind: Hashable, query: Query, tensors: Tensors, run: Run) -> tuple[Tensors, Any]:
-    """Do a run, without looking for one of the same kind."""
-    return run(query, tensors)
-
-
-@dataclass
-class Noise:
-    """The exogenous noise of one set of units, drawn where it is not known yet.
-
-    Attributes:
-        known: Site to noise, shape ``(draws, 1, units, *inner, *noise)``; a site whose noise
-            can't be had maps to the error that says why.
-    """
-
-    seed: int
-    units: int
-    draws: int
-    device: torch.device
-    streams: Callable[..., Stream] = Stream
-    known: dict[str, Tensor | NotAbducible] = field(default_factory=dict)
-
-    def stream(self, name: str) -> Stream:
-        """Return the random numbers of a site."""
-        draws = self.draws if self.draws > 1 else None
-        return self.streams(self.seed, name, self.units, draws, self.device)
-
-    def of(self, name: str, equation: StructuralEquation, inner: tuple[int, ...]) -> Tensor:
-        """Return a site's noise, ``(draws, 1, units, *inner, *noise)``."""
-        if name not in self.known:
-            self.known[name] = self.stacked(equation.draw(self.stream(name), inner))
-        known = self.known[name]
-        if isinstance(known, NotAbducible):
-            raise known
-        return known
-
-    def stacked(self, value: Tensor) -> Tensor:
-        """Bring what a stream gives to the shape ``(draws, 1, units, ...)``."""
-        return value.reshape(self.draws, 1, self.units, *value.shape[1 + (self.draws > 1) :])
+__all__ = ["StructuralRun", "by_site", "edges_by_target"]
 
 
 class StructuralRun(RowMessenger):
@@ -153,8 +51,11 @@ class StructuralRun(RowMessenger):
         self.natural_values: dict[str, Tensor] = {}
         self.redrawn: set[str] = set()
         self.shared_names: set[str] = set()
-        self.actions = _by_site(worlds)
-        self.edges = _edges_by_target(worlds)
+        self.reads: dict[str, set[str]] = {}  # what the rule of a site has looked at
+        self.actions = by_site(worlds)
+        self.edges = edges_by_target(worlds)
+        self.notes_sources = bool(self.edges)
+        self._fresh: dict[tuple[str, Hashable], Tensor] = {}
         self.sources: dict[str, Any] = {}  # distributions whose support an edge's value is in
 
     def run(self) -> None:
@@ -187,21 +88,29 @@ class StructuralRun(RowMessenger):
     def visit(self, site: Site) -> Tensor:
         if self.query.variables and site.name not in self.query.variables:
             raise SitesChanged(site.name)
-        if self.edges and not site.deterministic:
+        if self.notes_sources and not site.deterministic:
             self.sources[site.name] = site.fn
         if site.shared:
             self.shared_names.add(site.name)
             return self._visit_shared(site)
-        value = self.natural(site)
-        if site.name in self.edges:
-            value = self._follow_edges(site, value)
-        if site.name in self.actions:
-            value = self._act(site, value)
-        return value
+        return self.acted(site, self.natural(site))
 
     def natural(self, site: Site) -> Tensor:
         """Return what the site's own equation gives, in program shape."""
-        return self._value_of(site)
+        value = self._value_of(site)
+        edges = self.edges_at(site)
+        if not edges:
+            return value
+        other = self._value_of(self.through_edges(site))
+        value = value.clone(memory_format=torch.contiguous_format)
+        for index in {index for index, _ in edges}:
+            part = self.layout.world(other, index, site.event_dim)
+            self.layout.set_world(value, index, part, site.event_dim)
+        return value
+
+    def edges_at(self, site: Site) -> Sequence[tuple[int, Edge]]:
+        """Return the edges into a site that are intervened on, with the number of the world."""
+        return self.edges.get(site.name, ())
 
     def structural(self, site: Site) -> Tensor:
         """Return ``f(pa, U)``."""
@@ -237,23 +146,33 @@ class StructuralRun(RowMessenger):
             self.natural_values.setdefault(name, value)
             values = _WorldValues(self, 0, name)
             value = changed(action, name, value, values, site.event_dim, None)
+            if site.value is None:
+                check_support(site.fn, value, f"do({name!r})")
         return value
 
-    def _act(self, site: Site, natural: Tensor) -> Tensor:
-        name = site.name
-        self.natural_values[name] = natural
-        if all(isinstance(action, Set) for _, action in self.actions[name]):
-            value = self._set(site, natural)
+    def acted(self, site: Site, natural: Tensor) -> Tensor:
+        """Return what the interventions make of a site's natural value in each world."""
+        actions = self.actions.get(site.name)
+        if not actions:
+            return natural
+        self.natural_values[site.name] = natural
+        return self.changed_by(actions, site, natural)
+
+    def changed_by(
+        self, actions: Sequence[tuple[int, Action]], site: Site, value: Tensor
+    ) -> Tensor:
+        """Return what actions, each in a world, make of a site's value."""
+        if all(isinstance(action, Set) for _, action in actions):
+            value = self._set(site, value, actions)
         else:
-            value = self._changed(site, natural)
-            check_finite(value, name)
+            value = self._changed(site, value, actions)
+            check_finite(value, site.name)
         if site.value is None:
-            check_support(site.fn, value, f"do({name!r})")
+            check_support(site.fn, value, f"do({site.name!r})")
         return value
 
-    def _set(self, site: Site, natural: Tensor) -> Tensor:
+    def _set(self, site: Site, natural: Tensor, actions: Sequence[tuple[int, Action]]) -> Tensor:
         layout, dim = self.layout, site.event_dim
-        actions = self.actions[site.name]
         values = {index: action.value for index, action in actions if isinstance(action, Set)}
         parts = []
         for index in range(layout.worlds):
@@ -263,10 +182,12 @@ class StructuralRun(RowMessenger):
             parts.append(part)
         return layout.joined(parts, dim)
 
-    def _changed(self, site: Site, natural: Tensor) -> Tensor:
+    def _changed(
+        self, site: Site, natural: Tensor, actions: Sequence[tuple[int, Action]]
+    ) -> Tensor:
         layout, name, event_dim = self.layout, site.name, site.event_dim
         value = natural.clone(memory_format=torch.contiguous_format)
-        for index, action in self.actions[name]:
+        for index, action in actions:
             part = layout.world(value, index, event_dim)
             if isinstance(action, Stochastic | Mechanism):
                 new = self._redistribute(site, action, index, part)
@@ -285,43 +206,58 @@ class StructuralRun(RowMessenger):
         else:
             fn = action.function(_WorldValues(self, index, site.name))
         fn = spread(fn, part, site.event_dim, site.name)
-        equation = structural_equation(fn, None, site.name)
-        stream = site.name
-        if isinstance(action, Stochastic) or not self._same_noise(site, equation):
-            stream = f"{site.name}.do"
+        equation = self._replacing(site, fn)
+        if isinstance(action, Mechanism) and self._same_noise(site, equation):
+            noise = self.noise.of(site.name, equation, site.inner)
+        else:
             self.redrawn.add(site.name)
-        noise = self.noise.of(stream, equation, site.inner)
+            noise = self._fresh_noise(site, equation)
         value = equation.forward_rows(noise, one.shape, len(site.inner))
         return cast(value, part.dtype, f"do({site.name!r})")
+
+    def _replacing(self, site: Site, fn: Any) -> StructuralEquation:
+        """Return the equation of a distribution in a site's place, coupled as the site is."""
+        coupling = self.query.couplings.get(site.name)
+        if isinstance(coupling, str):
+            with suppress(NotAbducible):
+                return structural_equation(fn, coupling, site.name)
+        return structural_equation(fn, None, site.name)
+
+    def _fresh_noise(self, site: Site, equation: StructuralEquation) -> Tensor:
+        # Distributions of one noise law share it in all worlds; others of the site don't.
+        law = _law(equation)
+        if (site.name, law) not in self._fresh:
+            stream = self.noise.stream(f"{site.name}.do")
+            self._fresh[site.name, law] = self.noise.stacked(equation.draw(stream, site.inner))
+        return self._fresh[site.name, law]
 
     def _same_noise(self, site: Site, equation: StructuralEquation) -> bool:
         if site.value is not None:
             return False
-        return _law(self.query.equation(site)) == _law(equation)
+        try:
+            return _law(self.query.equation(site)) == _law(equation)
+        except NotAbducible:
+            return False
 
-    def _follow_edges(self, site: Site, natural: Tensor) -> Tensor:
+    def through_edges(self, site: Site) -> Site:
+        """Return the site as it is where the sources of its edges have the intervened values."""
         pinned, inputs = self._seen_through_edges(site)
         until = _Until(pinned, site.name)
         with suppress(_Reached):
             self.query.run(until, self.layout, **inputs)
         assert until.found is not None
-        value = natural.clone(memory_format=torch.contiguous_format)
-        other = self._value_of(until.found)
-        for index in {index for index, _ in self.edges[site.name]}:
-            part = self.layout.world(other, index, site.event_dim)
-            self.layout.set_world(value, index, part, site.event_dim)
-        return value
+        return until.found
 
     def _seen_through_edges(self, site: Site) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """Return the values and the inputs that a site's equation is evaluated with."""
         pinned: dict[str, Tensor] = dict(self.values)
         inputs: dict[str, Tensor] = {}
-        for index, edge in self.edges[site.name]:
+        for index, edge in self.edges_at(site):
             if edge.source in pinned:
                 old, dim = pinned[edge.source], self.event_dims[edge.source]
             else:
                 old = inputs.get(
-                    edge.source, _input_rows(self.query.inputs[edge.source], self.layout)
+                    edge.source, input_rows(self.query.inputs[edge.source], self.layout)
                 )
                 dim = old.dim() - 1
             new = old.clone(memory_format=torch.contiguous_format)
@@ -367,12 +303,14 @@ class _WorldValues(RunSoFar):
 
     def __getitem__(self, name: str) -> Tensor:
         value = super().__getitem__(name)
+        self._run.reads.setdefault(self._site, set()).add(name)
         if name in self._run.shared_names:
             return value
         return self._run.layout.world(value, self._index, self._run.event_dims[name])
 
 
-def _by_site(worlds: Sequence[World]) -> dict[str, list[tuple[int, Action]]]:
+def by_site(worlds: Sequence[World]) -> dict[str, list[tuple[int, Action]]]:
+    """Return the actions on each site, with the number of the world."""
     actions: dict[str, list[tuple[int, Action]]] = {}
     for index, item in _items(worlds):
         if not isinstance(item, Edge):
@@ -380,7 +318,8 @@ def _by_site(worlds: Sequence[World]) -> dict[str, list[tuple[int, Action]]]:
     return actions
 
 
-def _edges_by_target(worlds: Sequence[World]) -> dict[str, list[tuple[int, Edge]]]:
+def edges_by_target(worlds: Sequence[World]) -> dict[str, list[tuple[int, Edge]]]:
+    """Return the edges into each site, with the number of the world."""
     edges: dict[str, list[tuple[int, Edge]]] = {}
     for index, item in _items(worlds):
         if isinstance(item, Edge):
@@ -398,10 +337,6 @@ def _law(equation: StructuralEquation) -> tuple[Any, ...]:
     noise = equation.noise
     while hasattr(noise, "base_dist") and hasattr(noise, "reinterpreted_batch_ndims"):
         noise = noise.base_dist
-    return type(noise), tuple(equation.noise_shape)
-
-
-def _input_rows(value: Any, layout: Layout) -> Any:
-    if not isinstance(value, Tensor):
-        return value
-    return layout.to_rows(value.reshape(1, 1, *value.shape))
+    parts = tuple(_law(part) for part in equation.parts)
+    # A joint noise is told by what it joins, and by what joins it.
+    return type(equation) if parts else type(noise), tuple(equation.noise_shape), parts

@@ -1,4 +1,4 @@
-"""What a program is made of: its variables, and its graph, read off by running it."""
+"""What a program is made of: its variables, read off by running it."""
 
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
@@ -17,17 +17,16 @@ from pyrocausal.engine.rows import (
     run_on_rows,
     support_of,
 )
-from pyrocausal.graph import CausalGraph
 
 __all__ = [
     "Anatomy",
     "Variable",
     "dissect",
     "distributions_of",
-    "find_graph",
     "parts_of",
     "quiet_seed",
     "sample_values",
+    "seed_all",
 ]
 
 
@@ -210,117 +209,6 @@ def distributions_of(
     return {name: fn for name, fn in found.items() if not isinstance(fn, Tensor)}
 
 
-def find_graph(
-    program: Program,
-    anatomy: Anatomy,
-    inputs: Callable[[int], Mapping[str, Any]],
-    latent: tuple[str, ...] = (),
-) -> CausalGraph:
-    """Read the graph off a program by pinning.
-
-    With every site fixed, one site at a time takes other values; the sites whose distribution
-    moves are its children. Values are drawn from the prior and, for real-valued sites, far
-    beyond it, so that an effect in a remote region is seen too.
-
-    Args:
-        program: The program.
-        anatomy: What ``dissect`` found.
-        inputs: Returns the program's arguments for a number of rows.
-        latent: Variables to mark as latent.
-    """
-    rows = anatomy.prime_rows(above=28)
-    given = dict(inputs(rows))
-    drawn = sample_values(program, anatomy, given, rows)
-    with quiet_seed(2):
-
-        def found(values: Mapping[str, Tensor], arguments: Mapping[str, Any]) -> dict[str, Any]:
-            torch.manual_seed(3)
-            return run_pinned(program, values, rows, arguments, opens_units=anatomy.opens_units)
-
-        base = found(drawn, given)
-        edges = []
-        names = list(anatomy.variables)
-        for position, name in enumerate(names):
-            value, variable = drawn[name], anatomy.variables[name]
-            others = [_other_values(value, variable), _beyond(value, variable, base[name])]
-            children: set[str] = set()
-            for other in others:
-                try:
-                    moved = found({**drawn, name: other}, given)
-                except (RuntimeError, ValueError, IndexError):
-                    # Far from the prior a program may break down (a matrix that is no covariance,
-                    # an index past the end); the values drawn from the prior still show edges.
-                    if other is others[0]:
-                        raise
-                    continue
-                children |= {
-                    child
-                    for child in names[position + 1 :]
-                    if _differs(base[child], moved[child], drawn[child])
-                }
-            edges += [(name, child) for child in names if child in children]
-        for name, value in given.items():
-            if isinstance(value, Tensor):
-                moved = found(drawn, {**given, name: _shuffled(value)})
-                edges += [
-                    (name, child)
-                    for child in names
-                    if _differs(base[child], moved[child], drawn[child])
-                ]
-    roots = [name for name, value in given.items() if isinstance(value, Tensor)]
-    return CausalGraph(edges, latent=latent, nodes=[*roots, *names])
-
-
-def _beyond(value: Tensor, variable: Variable, fn: Any) -> Tensor:
-    """Return values far from those drawn, where the site could still be."""
-    if getattr(fn, "has_enumerate_support", False):
-        support = fn.enumerate_support(expand=False)
-        # One random member of the support for each batch element; its event stays whole.
-        choice = torch.randint(
-            len(support), value.shape[: value.dim() - len(variable.event_shape)]
-        )
-        members: Tensor = support.reshape(len(support), *variable.event_shape)
-        return members[choice.to(members.device)]
-    if not value.is_floating_point():
-        return value.logical_not() if value.dtype == torch.bool else value + 1
-    if variable.discrete:
-        return value + torch.randint_like(value, 1, 5)
-    if bool(((value >= 0) & (value <= 1)).all()):
-        return torch.rand_like(value)
-    wide = (value.abs().amax() + 1) * 10.0 ** torch.randint_like(value, 0, 3)
-    spread = torch.randn_like(value) * wide
-    return spread.abs() if bool((value >= 0).all()) else spread
-
-
-def _other_values(value: Tensor, variable: Variable) -> Tensor:
-    if variable.shared:
-        return value + 1 if value.is_floating_point() else value.roll(1)
-    return value.roll(1, value.dim() - 1 - len(variable.event_shape))
-
-
-def _shuffled(value: Tensor) -> Tensor:
-    other = value.roll(1, 0)
-    return other + torch.randn_like(other) if value.is_floating_point() else other
-
-
-def _differs(before: Any, after: Any, value: Tensor) -> bool:
-    if isinstance(before, Tensor):
-        return not torch.equal(before, after)
-    if type(before) is not type(after):
-        return True
-    first, second = dict(parts_of(before)), dict(parts_of(after))
-    shared = first.keys() & second.keys()
-    if any(not _same(first[key], second[key]) for key in shared):
-        return True
-    return not _same(before.log_prob(value), after.log_prob(value))
-
-
-def _same(first: Tensor, second: Tensor) -> bool:
-    if first.shape != second.shape:
-        return False
-    return bool(((first == second) | (first.isnan() & second.isnan())).all())
-
-
 def parts_of(thing: Any, path: str = "", depth: int = 0) -> Iterator[tuple[str, Tensor]]:
     """Yield the tensors inside a distribution, with their paths; modules are parent-free."""
     if isinstance(thing, Tensor):
@@ -354,9 +242,21 @@ class quiet_seed:
         self.seed = seed
 
     def __enter__(self) -> None:
-        self._fork = torch.random.fork_rng()
+        self._fork = torch.random.fork_rng(_cuda_devices())
         self._fork.__enter__()
-        torch.manual_seed(self.seed)
+        seed_all(self.seed)
 
     def __exit__(self, *args: Any) -> None:
         self._fork.__exit__(*args)
+
+
+def seed_all(seed: int) -> None:
+    """Seed torch's generators, without waking a GPU that nobody uses."""
+    torch.default_generator.manual_seed(seed)
+    if _cuda_devices():
+        torch.cuda.manual_seed_all(seed)
+
+
+def _cuda_devices() -> list[int]:
+    # Forking all generators starts CUDA, and warns where there are several devices.
+    return list(range(torch.cuda.device_count())) if torch.cuda.is_initialized() else []

@@ -6,9 +6,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pyrocausal.engine.evidence import as_tensor, cast, columns_of
+from pyrocausal.engine.evidence import as_tensor, columns_of
 from pyrocausal.engine.placing import check_support
-from pyrocausal.handlers.named import NamedSites, apply_handler, broadcast_by_outer_plates
+from pyrocausal.handlers.named import NamedSites, apply_handler
+from pyrocausal.handlers.passing import as_drawn, broadcast_by_outer_plates
 from pyrocausal.requirements import all_finite
 
 __all__ = ["condition"]
@@ -60,21 +61,27 @@ class _Condition(NamedSites):
                 "SCM.condition() takes evidence with gaps."
             )
         if msg["infer"].get("_deterministic"):
-            self._check_set(name, seen, msg["value"])
+            self._check_set(msg, seen)
             return
         broadcast_by_outer_plates(self, msg)
-        dtype = msg["value"].dtype if msg["value"] is not None else _dtype_of(msg["fn"])
-        seen = cast(seen, dtype, what)
-        msg["value"] = _broadcast(seen, msg["fn"], what)
+        msg["value"] = _broadcast(as_drawn(seen, msg, what), msg["fn"], what)
         check_support(msg["fn"], msg["value"], what)
         msg["is_observed"] = True
 
-    def _check_set(self, name: str, seen: Tensor, value: Tensor) -> None:
-        if not torch.allclose(seen.to(value.dtype).expand_as(value), value, rtol=1e-4, atol=1e-5):
+    def _check_set(self, msg: Any, seen: Tensor) -> None:
+        name, value = msg["name"], msg["value"]
+        if torch.allclose(seen.to(value).expand_as(value), value, rtol=1e-4, atol=1e-5):
+            return
+        source = msg["infer"].get("follows")
+        if source is not None:
             raise ValueError(
-                f"condition({name!r}): the variable was set, or follows from its causes, and has "
-                "another value; the evidence is impossible."
+                f"condition({name!r}): do() makes the variable's value from the site {source!r}. "
+                f"Condition on that: condition({{{source!r}: ...}})."
             )
+        raise ValueError(
+            f"condition({name!r}): the variable was set, or follows from its causes, and has "
+            "another value; the evidence is impossible."
+        )
 
 
 def _broadcast(seen: Tensor, fn: Any, what: str) -> Tensor:
@@ -85,8 +92,3 @@ def _broadcast(seen: Tensor, fn: Any, what: str) -> Tensor:
             f"{what} has the shape {tuple(seen.shape)}; expected what broadcasts to "
             f"{tuple(fn.shape())}."
         ) from None
-
-
-def _dtype_of(fn: Any) -> torch.dtype:
-    with torch.random.fork_rng():
-        return fn.sample().dtype  # type: ignore[no-any-return]

@@ -1,24 +1,33 @@
 """The handler ``do``."""
 
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
 import pyro.distributions as dist
+import torch
+from pyro.poutine.condition_messenger import ConditionMessenger
 from torch import Tensor
 
 from pyrocausal.engine.evidence import cast
 from pyrocausal.engine.placing import changed, check_finite, check_support, spread
 from pyrocausal.engine.rows import Site
-from pyrocausal.handlers.named import (
-    NamedSites,
-    apply_handler,
+from pyrocausal.errors import RungWarning
+from pyrocausal.handlers.named import NamedSites, apply_handler, without_edges
+from pyrocausal.handlers.passing import (
+    as_drawn,
     broadcast_by_outer_plates,
-    without_edges,
+    emit,
+    finish,
+    foreseen,
+    given_inside,
 )
 from pyrocausal.interventions import (
     Action,
+    Edit,
     Mechanism,
     RunSoFar,
+    Shift,
     Stochastic,
     read_worlds,
 )
@@ -29,7 +38,10 @@ __all__ = ["do"]
 def do(program: Any = None, interventions: Any = None, /, **by_name: Any) -> Any:
     """Intervene: the value recorded at X *is* the intervened value, and X gives no density.
 
-    What X would have been is kept in the site's ``infer["natural"]``.
+    What X would have been is kept in the site's ``infer["natural"]``. Where the intervened value is
+    made from a draw, the draw is a site of its own: ``X.natural`` under ``pc.shift`` and
+    ``pc.edit``, ``X.do`` under a distribution and ``pc.mechanism``. A value that
+    ``poutine.condition`` holds for X, as in Pyro's ``Predictive``, is the natural one.
 
     Args:
         program: The program; leave it out for a context manager or decorator.
@@ -39,6 +51,9 @@ def do(program: Any = None, interventions: Any = None, /, **by_name: Any) -> Any
     Raises:
         UnknownVariable: After the run, when the program has no such site.
         ValueError: A list of worlds or an edge, which need ``pc.worlds`` or ``SCM.do``.
+
+    Warns:
+        RungWarning: Evidence was read before the action: that is no counterfactual here.
 
     Example:
         >>> def program():
@@ -64,35 +79,88 @@ class _Do(NamedSites):
         self.actions: dict[str, list[Action]] = {}
         for item in worlds[0]:
             name, action = without_edges(item)
-            self.actions.setdefault(name, []).append(action)
+            earlier = self.actions.get(name, []) if isinstance(action, Shift | Edit) else []
+            self.actions[name] = [*earlier, action]
         self.names = list(self.actions)
 
     def _pyro_sample(self, msg: Any) -> None:
-        actions = self.actions.get(msg["name"])
-        if actions is None:
+        name = msg["name"]
+        if name not in self.actions:
+            self._warn(msg)
             return
         broadcast_by_outer_plates(self, msg)
-        site = Site.read(msg)
-        if site.value is not None:
-            natural = value = site.value
-        else:
-            natural = site.fn() if msg["value"] is None else msg["value"]
-            event_shape = natural.shape[natural.dim() - site.event_dim :]
-            value = natural.expand((*site.fn.batch_shape, *event_shape))
-        for action in actions:
-            value = self._changed(action, msg["name"], value, site.event_dim)
+        site, infer = Site.read(msg), {**msg["infer"], "_deterministic": True}
+        natural = infer["natural"] = self._natural(msg, site, infer)
+        value = _expand(natural, site)
+        for action in self.actions[name]:
+            value = self._changed(action, msg, site, value, infer)
         value = value.contiguous()
-        check_finite(value, msg["name"])
+        check_finite(value, name)
         if site.value is None:
-            check_support(site.fn, value, f"do({msg['name']!r})")
-        msg["fn"] = dist.Delta(value, event_dim=site.event_dim).mask(False)
-        msg["value"], msg["is_observed"] = value, True
-        msg["infer"] = {**msg["infer"], "_deterministic": True, "natural": natural}
+            check_support(site.fn, value, f"do({name!r})")
+        fn = dist.Delta(value, event_dim=site.event_dim).mask(False)
+        msg.update(fn=fn, value=value, is_observed=True, infer=infer)
+        finish(self, msg)
 
-    def _changed(self, action: Action, name: str, value: Tensor, event_dim: int) -> Tensor:
-        values = RunSoFar(self.seen, name, ())
+    def _natural(self, msg: Any, site: Site, infer: dict[str, Any]) -> Tensor:
+        given = foreseen(self, msg, (ConditionMessenger,))
+        value: Tensor = msg["value"] if given is None else as_drawn(given, msg, repr(msg["name"]))
+        read = isinstance(self.actions[msg["name"]][0], Shift | Edit)
+        if read and not site.deterministic:
+            infer["follows"] = f"{msg['name']}.natural"
+            return emit(
+                self,
+                msg,
+                infer["follows"],
+                value=value,
+                is_observed=msg["is_observed"] or given is not None,
+                infer={**msg["infer"], "natural_of": msg["name"]},
+            )
+        return site.fn() if value is None else value
+
+    def _changed(
+        self, action: Action, msg: Any, site: Site, value: Tensor, infer: dict[str, Any]
+    ) -> Tensor:
+        name, values = site.name, RunSoFar(self.seen, site.name, ())
         if not isinstance(action, Stochastic | Mechanism):
-            return changed(action, name, value, values, event_dim, None)
+            return changed(action, name, value, values, site.event_dim, None)
         fn = action.distribution if isinstance(action, Stochastic) else action.function(values)
-        drawn = spread(fn, value, event_dim, name)()
+        fn = spread(fn, value, site.event_dim, name)
+        infer["follows"] = f"{name}.do"
+        seen = None
+        if len(self.actions[name]) == 1:
+            seen = foreseen(self, {**msg, "fn": fn, "value": None}, (NamedSites,))
+        drawn = emit(
+            self,
+            msg,
+            infer["follows"],
+            fn=fn if site.mask is None else fn.mask(site.mask),
+            value=seen,
+            is_observed=seen is not None,
+            infer={**msg["infer"]},
+        )
         return cast(drawn, value.dtype, f"do({name!r})")
+
+    def _warn(self, msg: Any) -> None:
+        acted = [name for name in self.names if name in self.seen]
+        if acted and given_inside(self, msg):
+            targets = ", ".join(acted)
+            warnings.warn(
+                f"pc.do() on {targets} outside of evidence on {msg['name']!r}: this is the density "
+                f"of the program under do({targets}), where the evidence is read after the action "
+                "(rung 2), and no counterfactual. For evidence read before it ask "
+                "scm.counterfactual(evidence=..., do=...); for evidence read after it write "
+                "pc.condition(pc.do(program, ...), ...).",
+                RungWarning,
+                stacklevel=2,
+            )
+
+
+def _expand(natural: Tensor, site: Site) -> Tensor:
+    event = natural.shape[natural.dim() - site.event_dim :]
+    batch = natural.shape[: natural.dim() - site.event_dim]
+    # An enumerated value has more batch dimensions than its site.
+    own = (
+        site.fn.batch_shape if site.value is None else site.value.shape[: -site.event_dim or None]
+    )
+    return natural.expand((*torch.broadcast_shapes(batch, own), *event))

@@ -3,15 +3,18 @@
 from collections.abc import Mapping
 from typing import Any
 
-import pyro
 import pyro.distributions as dist
 import torch
-from pyro.poutine.messenger import Messenger
-from torch import Tensor
 
 from pyrocausal.engine.rows import is_factor, is_subsample, unmasked
-from pyrocausal.handlers.named import broadcast_by_outer_plates, check_met
-from pyrocausal.noise import Coupling, read_couplings, structural_equation
+from pyrocausal.handlers.named import Wrapping, check_met
+from pyrocausal.handlers.passing import as_drawn, broadcast_by_outer_plates, emit, foreseen
+from pyrocausal.noise import (
+    Coupling,
+    StructuralEquation,
+    read_couplings,
+    structural_equation,
+)
 
 __all__ = ["exogenous"]
 
@@ -20,7 +23,8 @@ def exogenous(program: Any = None, /, *, noise: Mapping[str, Coupling] | None = 
     """Expose the exogenous noise: each site X becomes ``X.noise`` and ``X = f(pa, X.noise)``.
 
     An observed site keeps its density, and its noise is recorded as a deterministic site; so the
-    density with evidence equals the program's, gradients included.
+    density with evidence equals the program's, gradients included. This holds wherever the
+    evidence comes from: the program, a condition inside of ``exogenous`` or one outside.
 
     Args:
         program: The program; leave it out for a context manager or decorator.
@@ -41,7 +45,7 @@ def exogenous(program: Any = None, /, *, noise: Mapping[str, Coupling] | None = 
     return handler if program is None else handler(program)
 
 
-class _Exogenous(Messenger):
+class _Exogenous(Wrapping):
     def __init__(self, couplings: dict[str, Coupling]) -> None:
         super().__init__()
         self.couplings = couplings
@@ -63,27 +67,31 @@ class _Exogenous(Messenger):
             or is_factor(msg["fn"])
         ):
             return
-        name = msg["name"]
+        name = msg["infer"].get("natural_of", msg["name"])
         self.seen.add(name)
         broadcast_by_outer_plates(self, msg)
+        given = foreseen(self, msg)
+        if given is not None:
+            msg["value"], msg["is_observed"] = as_drawn(given, msg, repr(name)), True
         fn, mask = unmasked(msg["fn"])
         equation = structural_equation(fn, self.couplings.get(name), name)
         if msg["value"] is not None:
-            self._record(name, equation, msg["value"])
+            self._record(name, equation, msg)
             return
         noise = equation.noise if mask is None else equation.noise.mask(mask)
-        u = pyro.sample(f"{name}.noise", noise, infer={"_exogenous": True})  # type: ignore[arg-type]
+        u = emit(self, msg, f"{name}.noise", fn=noise, infer={"_exogenous": True})
         value = equation.forward(u)
         msg["fn"] = dist.Delta(value, event_dim=fn.event_dim).mask(False)
         msg["value"], msg["is_observed"] = value, True
         msg["infer"] = {**msg["infer"], "_deterministic": True}
 
-    def _record(self, name: str, equation: Any, value: Tensor) -> None:
+    def _record(self, name: str, equation: StructuralEquation, msg: Any) -> None:
         v = None
         if equation.posterior_shape is not None:
-            batch = equation.distribution.batch_shape
-            v = torch.rand(
-                *batch, *equation.posterior_shape, dtype=torch.float64, device=value.device
-            )
-        u = equation.posterior(value, v)
-        pyro.deterministic(f"{name}.noise", u, event_dim=len(equation.noise_shape))
+            shape = (*equation.distribution.batch_shape, *equation.posterior_shape)
+            v = torch.rand(shape, dtype=torch.float64, device=msg["value"].device)
+            v = v.clamp(min=2.0**-54)
+        u = equation.posterior(msg["value"], v)
+        fn = dist.Delta(u, event_dim=len(equation.noise_shape)).mask(False)
+        infer = {"_deterministic": True, "_exogenous": True}
+        emit(self, msg, f"{name}.noise", fn=fn, value=u, is_observed=True, infer=infer)

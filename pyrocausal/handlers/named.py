@@ -1,12 +1,10 @@
 """What ``do`` and ``condition`` have in common: they act on named sites."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import update_wrapper
 from typing import Any
 
-from pyro.poutine.broadcast_messenger import BroadcastMessenger
-from pyro.poutine.indep_messenger import IndepMessenger
 from pyro.poutine.messenger import Messenger
-from pyro.poutine.runtime import _PYRO_STACK
 from torch import Tensor
 
 from pyrocausal.engine.rows import is_subsample
@@ -15,8 +13,8 @@ from pyrocausal.interventions import Action, Edge
 
 __all__ = [
     "NamedSites",
+    "Wrapping",
     "apply_handler",
-    "broadcast_by_outer_plates",
     "check_met",
     "without_edges",
 ]
@@ -52,7 +50,14 @@ def without_edges(item: tuple[str, Action] | Edge) -> tuple[str, Action]:
     return item
 
 
-class NamedSites(Messenger):
+class Wrapping(Messenger):
+    """A handler that leaves a program its name and signature."""
+
+    def __call__(self, fn: Callable[..., Any]) -> Any:
+        return update_wrapper(super().__call__(fn), fn, updated=())
+
+
+class NamedSites(Wrapping):
     """Acts on named sites, and complains at the end about names it never met."""
 
     verb: str
@@ -70,18 +75,3 @@ class NamedSites(Messenger):
     def _pyro_post_sample(self, msg: Any) -> None:
         if not is_subsample(msg["fn"]):
             self.seen[msg["name"]] = msg["value"]
-
-
-def broadcast_by_outer_plates(handler: Messenger, msg: Any) -> None:
-    """Expand a site's distribution by the plates that are open outside of a handler."""
-    # Plates opened outside the handler act after it; their sizes are needed now. Seen a second
-    # time, the frame is in the stack already, so the early expansion changes nothing.
-    position = _PYRO_STACK.index(handler)
-    outer = [frame for frame in _PYRO_STACK[:position] if isinstance(frame, IndepMessenger)]
-    early = {"cond_indep_stack": msg["cond_indep_stack"], "scale": 1.0, "type": "sample"}
-    for plate in reversed(outer):
-        if plate.dim is not None:
-            IndepMessenger._process_message(plate, early)  # type: ignore[arg-type]
-    expanded = {**msg, "cond_indep_stack": early["cond_indep_stack"], "done": False}
-    BroadcastMessenger._pyro_sample(expanded)  # type: ignore[arg-type]
-    msg["fn"] = expanded["fn"]

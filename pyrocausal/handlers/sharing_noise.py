@@ -1,16 +1,20 @@
 """The handler ``worlds``."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from pyrocausal.engine.evidence import count_of
-from pyrocausal.engine.rows import Layout, UnitsPlate
-from pyrocausal.engine.structural import Noise, Query, StructuralRun
-from pyrocausal.handlers.named import check_met, without_edges
+from pyrocausal.engine.rows import Layout, Site, UnitsPlate
+from pyrocausal.engine.querying import Query
+from pyrocausal.engine.structural import StructuralRun
+from pyrocausal.handlers.named import Wrapping, check_met, without_edges
 from pyrocausal.interventions import read_worlds, targets
 from pyrocausal.noise import Coupling, draw_seed, read_couplings
+from pyrocausal.noise.equation import device_of
 
 __all__ = ["worlds"]
 
@@ -33,7 +37,8 @@ def worlds(
         interventions: A list of interventions, one a world; see ``SCM.do``.
         size: Number of units.
         noise: Site to coupling, for discrete sites.
-        seed: The seed of the units' noise.
+        seed: The seed of the units' noise: with one, each run is of the same units, also in a loop
+            such as Pyro's ``Predictive``; without, each run draws new units.
 
     Raises:
         UnknownVariable: After the run, when the program has no such site.
@@ -54,20 +59,23 @@ def worlds(
     return handler if program is None else handler(program)
 
 
-class _Worlds(StructuralRun):
+class _Worlds(Wrapping, StructuralRun):
     def __init__(
         self, interventions: Any, size: int, couplings: dict[str, Coupling], seed: int | None
     ) -> None:
         every, _ = read_worlds(interventions)
         for item in (item for world in every for item in world):
             without_edges(item)
-        device = torch.get_default_device()
-        seed = draw_seed() if seed is None else seed
-        query = Query(_nothing, {}, False, {}, couplings, seed, device)
-        super().__init__(query, Layout(size, len(every)), Noise(seed, size, 1, device), every)
+        query = Query(_nothing, {}, False, {}, couplings, 0, torch.get_default_device())
+        super().__init__(query, Layout(size, len(every)), query.noise(size), every)
+        self.seed = seed
 
     def __enter__(self) -> Any:
         self.values, self.event_dims, self.natural_values = {}, {}, {}
+        self.shared = {}
+        seed = draw_seed() if self.seed is None else self.seed
+        self.query = replace(self.query, seed=seed)
+        self.noise = self.query.noise(self.layout.units)
         super().__enter__()
         self.plate = UnitsPlate(self.layout.rows)
         self.plate.__enter__()
@@ -79,6 +87,11 @@ class _Worlds(StructuralRun):
         if exc_type is None:
             check_met((n for world in self.worlds for n in targets(world)), self.values, "worlds")
             check_met(self.query.couplings, self.values, "noise")
+
+    def structural(self, site: Site) -> Tensor:
+        # A program without an SCM has no device of its own: its parameters say where to work.
+        self.noise.device = device_of(site.fn) or self.query.device
+        return super().structural(site)
 
     def factor(self, name: str) -> None:
         """Leave factors to the handlers outside: a bare handler answers no query."""

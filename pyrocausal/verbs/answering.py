@@ -6,10 +6,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pyrocausal.engine.abduction import Abduction, abduct, check_complete
+from pyrocausal.engine.abduction import Abduction, Origin, abduct
+from pyrocausal.engine.completeness import ancestors_in, check_complete
 from pyrocausal.engine.counterfactual import Prediction, predict
 from pyrocausal.engine.evidence import Evidence, same_evidence
-from pyrocausal.engine.structural import Query
+from pyrocausal.engine.lifting import same_worlds
+from pyrocausal.engine.querying import Query
 from pyrocausal.engine.tracing import Variable
 from pyrocausal.interventions import World, read_worlds, targets
 from pyrocausal.results import Counterfactual
@@ -22,7 +24,11 @@ from pyrocausal.verbs.naming import (
 )
 from pyrocausal.verbs.posterior import number_of, posterior_runs, shared_sites
 
-__all__ = ["abduct_units", "assumptions", "counterfactual"]
+__all__ = ["abduct_units", "abduction_of", "assumptions", "counterfactual"]
+
+# Rows up to which every query checks that what the graph calls unmoved has not moved; in larger
+# ones the check would show in the time, and only the first query of a kind makes it.
+_CHECKED = 20_000
 
 
 @probing_again
@@ -51,7 +57,7 @@ def counterfactual(
         query = core.query(inputs, seen.units, seed)
         draws = number_of(num_draws)
         if abduction is not None:
-            _check_same(abduction, seen, draws)
+            _check_same(abduction, seen, draws, standing, _origin(core, query))
             abductions = [abduction]
         elif shared_sites(core):
             # Shared sites take one value a run: their posterior draws are looped.
@@ -91,10 +97,26 @@ def counterfactual(
     )
 
 
+@probing_again
+def abduction_of(
+    core: Core,
+    standing: Standing,
+    evidence: Any,
+    inputs: Mapping[str, Any] | None,
+    num_draws: int | None,
+    seed: int | None,
+) -> Abduction:
+    """Infer the noise of the units that were seen; see ``SCM.abduct``."""
+    with core.session():
+        seen = core.read(standing.with_evidence(evidence), inputs)
+        query = core.query(inputs, seen.units, seed)
+        return abduct_units(core, standing, query, seen, num_draws)
+
+
 def abduct_units(
     core: Core, standing: Standing, query: Query, seen: Evidence, num_draws: int | None
 ) -> Abduction:
-    """Infer the noise of the units that were seen; see ``SCM.abduct``."""
+    """Infer the noise of units from evidence that was read already."""
     draws = number_of(num_draws)
     if not shared_sites(core):
         return _abduct(core, standing, query, seen, draws, {}, densities=True)
@@ -123,25 +145,48 @@ def _abduct(
         )
     core.check_worlds(standing.worlds)
     world = standing.worlds[0]
-    ancestors = core.graph.do(*targets(world)).ancestors if world else core.ancestors
-    check_complete(ancestors, seen, core.anatomy.variables, core.latent)
+    above = ancestors_in(core.graph, world) if world else core.ancestors
+    check_complete(above, seen, core.anatomy.variables, core.latent, world)
     return abduct(
         query,
         seen,
         draws=draws,
         world=world,
         shared=shared,
-        densities=densities,
+        densities=densities or draws * seen.units <= _CHECKED,
+        above=above,
+        origin=_origin(core, query),
         replay=core.replay,
     )
 
 
-def _check_same(abduction: Abduction, seen: Evidence, draws: int) -> None:
+def _origin(core: Core, query: Query) -> Origin:
+    # A sum tells a fitted parameter from an unfitted one, whichever way it was written to.
+    named = core.scope.named().items()
+    sums = {name: float(tensor.detach().double().sum()) for name, tensor in named}
+    return Origin(core, sums, query.inputs)
+
+
+def _check_same(
+    abduction: Abduction, seen: Evidence, draws: int, standing: Standing, origin: Origin
+) -> None:
     """Check that an earlier abduction is one of the evidence that is asked about."""
     if not isinstance(abduction, Abduction):
         raise TypeError(
             f"abduction is a {type(abduction).__name__}; expected what SCM.abduct() returned."
         )
+    before = abduction.origin
+    if before is None or before.owner is not origin.owner:
+        raise ValueError("abduction was made by another SCM. Leave it out, or ask that SCM.")
+    if not same_worlds([abduction.world], standing.worlds):
+        raise ValueError(
+            f"abduction was made under do({describe_worlds([abduction.world])}); this SCM stands "
+            f"under do({describe_worlds(standing.worlds)}). Leave it out."
+        )
+    if before.parameters != origin.parameters:
+        raise ValueError("The parameters have changed since the abduction. Leave it out.")
+    if not _same_inputs(before.inputs, origin.inputs):
+        raise ValueError("abduction was made at other inputs. Leave it out, or pass the same.")
     if not same_evidence(abduction.evidence, seen):
         raise ValueError(
             "abduction is of other evidence. Pass the evidence that it was made from, or leave "
@@ -152,6 +197,14 @@ def _check_same(abduction: Abduction, seen: Evidence, draws: int) -> None:
             f"abduction has {abduction.draws} draws, but num_draws asks for {draws}. "
             f"Pass num_draws={abduction.draws}."
         )
+
+
+def _same_inputs(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    def same(a: Any, b: Any) -> bool:
+        both = isinstance(a, torch.Tensor) and isinstance(b, torch.Tensor)
+        return torch.equal(a, b) if both else bool(a is b or a == b)
+
+    return one.keys() == other.keys() and all(same(one[name], other[name]) for name in one)
 
 
 def _joined(
@@ -184,16 +237,14 @@ def assumptions(
 def _predict(
     core: Core, query: Query, abduction: Abduction, worlds: Sequence[World]
 ) -> Prediction:
-    key = _key(worlds)
-    first = key not in core.moved
-    moved = core.moved.setdefault(key, set())
+    moved = core.moved.setdefault(_key(worlds), set())
     return predict(
         query,
         abduction,
         worlds,
         core.descendants,
         shared=dict(abduction.shared),
-        unchecked=not (first and abduction.densities),
+        unchecked=not abduction.densities,
         moved=moved,
         replay=core.replay,
     )

@@ -24,8 +24,8 @@ from pyrocausal.engine.evidence import (
 )
 from pyrocausal.engine.parameters import ParameterScope, evaluating, random_weights
 from pyrocausal.engine.pinning import SitesChanged
+from pyrocausal.engine.querying import Query, Run, Tensors
 from pyrocausal.engine.replaying import Replays
-from pyrocausal.engine.structural import Query, Run, Tensors
 from pyrocausal.engine.tracing import (
     Anatomy,
     Variable,
@@ -51,7 +51,8 @@ def probing_again(verb: Callable[..., Result]) -> Callable[..., Result]:
     def attempt(core: "Core", *args: Any, **kwargs: Any) -> Result:
         try:
             return verb(core, *args, **kwargs)
-        except SitesChanged:
+        except (SitesChanged, UnknownVariable):
+            # A name may be unknown because the program has other sites than when it was probed.
             core.forget()
             return verb(core, *args, **kwargs)
 
@@ -313,6 +314,8 @@ class Core:
     def known(self, name: str, where: str) -> Variable:
         """Return a variable, or raise ``UnknownVariable``."""
         if name not in self.anatomy.variables:
+            self.forget()  # the program may have other sites than when it was probed
+        if name not in self.anatomy.variables:
             raise UnknownVariable(name, self.anatomy.variables, where)
         return self.anatomy.variables[name]
 
@@ -322,6 +325,7 @@ class Core:
             return
         for item in (item for world in worlds for item in world):
             if isinstance(item, Edge):
+                self._refuse_shared(item)
                 _check_edge(self.graph, item)
             elif item[0] in self.examples:
                 raise ValueError(
@@ -330,6 +334,14 @@ class Core:
                 )
             else:
                 self.known(item[0], "do")
+
+    def _refuse_shared(self, item: Edge) -> None:
+        for name in (item.source, item.target):
+            if name in self.anatomy.variables and self.anatomy.variables[name].shared:
+                raise ValueError(
+                    f"edge({item.source!r}, {item.target!r}): {name!r} is shared by all units, and "
+                    "an edge can be intervened on only between variables of a unit."
+                )
 
     def distributions(self) -> dict[str, Any]:
         """Return each site's distribution on a few rows drawn from the prior."""

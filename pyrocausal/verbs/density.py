@@ -7,16 +7,17 @@ import torch
 from torch import Tensor
 from torch.distributions import constraints
 
-from pyrocausal.engine.evidence import Evidence
-from pyrocausal.engine.placing import check_support, spread
-from pyrocausal.engine.rows import Layout, RowMessenger, Site, support_of
-from pyrocausal.engine.structural import Query
+from pyrocausal.engine.evidence import Evidence, names_of_units
+from pyrocausal.engine.placing import changed, check_support, spread
+from pyrocausal.engine.querying import Query
+from pyrocausal.engine.rows import Layout, RowMessenger, Site, over_events, support_of
 from pyrocausal.interventions import Mechanism, Set, Stochastic, World
-from pyrocausal.verbs.core import Core, Standing
+from pyrocausal.verbs.core import Core, Standing, probing_again
 
 __all__ = ["log_density"]
 
 
+@probing_again
 def log_density(
     core: Core, standing: Standing, data: Any, inputs: Mapping[str, Any] | None
 ) -> Tensor:
@@ -39,7 +40,12 @@ def log_density(
 
 
 def _check_whole(core: Core, world: World, seen: Evidence) -> None:
-    needed = [v.name for v in core.anatomy.variables.values() if not v.deterministic]
+    actions = _actions(world)
+    needed = [
+        v.name
+        for v in core.anatomy.variables.values()
+        if not isinstance(actions.get(v.name), Set) and (v.name in actions or not v.deterministic)
+    ]
     missing = [name for name in needed if name not in seen.values]
     if missing:
         raise ValueError(
@@ -59,7 +65,7 @@ class _DensityRun(RowMessenger):
         super().__init__()
         self.seen, self.query = seen, query
         self.layout = Layout(seen.units)
-        self.actions = dict(item for item in world if isinstance(item, tuple))
+        self.actions = _actions(world)
         self.terms: list[Tensor] = []
         refused = [
             a for a in world if not isinstance(a, tuple) or not isinstance(a[1], _DENSITIES)
@@ -71,14 +77,14 @@ class _DensityRun(RowMessenger):
             )
 
     def visit(self, site: Site) -> Tensor:
-        if site.value is not None:
-            return site.value
-        value = self.seen.values[site.name]
-        if site.shared:
-            return value
-        value = self.layout.to_rows(value[None, None], len(site.inner))
         action = self.actions.get(site.name)
         if isinstance(action, Set):
+            return self._set(site, action)
+        if site.value is not None and action is None:
+            self._check_equal(site, site.value, "its causes give it")
+            return site.value
+        value = self._datum(site)
+        if site.shared:
             return value
         fn = site.fn if action is None else self._replaced(site, action, value)
         density = _log_prob(fn, value, f"data[{site.name!r}]")
@@ -86,6 +92,43 @@ class _DensityRun(RowMessenger):
             density = torch.where(torch.as_tensor(site.mask), density, torch.zeros_like(density))
         self.terms.append(self.layout.from_rows(density).reshape(self.layout.units, -1).sum(1))
         return value
+
+    def _datum(self, site: Site) -> Tensor:
+        value = self.seen.values[site.name]
+        return value if site.shared else self.layout.to_rows(value[None, None], len(site.inner))
+
+    def _set(self, site: Site, action: Set) -> Tensor:
+        shape = site.fn.shape() if site.value is None else site.value.shape
+        part = torch.zeros(
+            shape, dtype=self.query.variables[site.name].dtype, device=self.query.device
+        )
+        layout = None if site.shared else self.layout
+        value = changed(action, site.name, part, self.values, site.event_dim, layout)
+        check_support(site.fn, value, f"do({site.name!r})")
+        self._check_equal(site, value, "an intervention sets it")
+        return value
+
+    def _check_equal(self, site: Site, value: Tensor, who: str) -> None:
+        if site.name not in self.seen.values:
+            return
+        equal = torch.isclose(self._datum(site), value, rtol=1e-4, atol=1e-5)
+        observed = self.seen.observed.get(site.name)
+        if observed is not None and not site.shared:
+            rows = self.layout.to_rows(observed[None, None], len(site.inner))
+            equal = equal | ~over_events(rows, equal)
+
+        def error() -> ValueError:
+            where = "" if site.shared else f" for {self._units(~equal, site.event_dim)}"
+            return ValueError(
+                f"data[{site.name!r}] is impossible{where}: {who} another value. Correct it, or "
+                f"leave {site.name!r} out."
+            )
+
+        require(equal, error)
+
+    def _units(self, bad: Tensor, event_dim: int) -> str:
+        whole = self.layout.from_rows(bad, event_dim)
+        return names_of_units(whole.movedim(2, 0).flatten(1).any(1))
 
     def _replaced(self, site: Site, action: Any, value: Tensor) -> Any:
         fn = action.function(self.values) if isinstance(action, Mechanism) else action.distribution
@@ -96,6 +139,11 @@ class _DensityRun(RowMessenger):
             f"The program has the factor statement {name!r}, so that its density is not "
             "normalised and log_prob() is not defined. Write it as an observed site."
         )
+
+
+def _actions(world: World) -> dict[str, Any]:
+    """Return the last action on each variable."""
+    return dict(item for item in world if isinstance(item, tuple))
 
 
 _DENSITIES: tuple[type, ...] = (Set, Stochastic, Mechanism)

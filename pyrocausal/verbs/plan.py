@@ -7,7 +7,7 @@ from typing import Any
 from pyrocausal.engine.tracing import Variable
 from pyrocausal.errors import NotAbducible, UnknownVariable
 from pyrocausal.noise import structural_equation
-from pyrocausal.verbs.core import Core
+from pyrocausal.verbs.core import Core, probing_again
 
 __all__ = ["Plan", "make_plan"]
 
@@ -33,6 +33,7 @@ class Plan:
         )
 
 
+@probing_again
 def make_plan(core: Core, evidence: Any) -> Plan:
     """Say how each site's noise would be had from evidence, or from names of variables."""
     observed = _names(evidence)

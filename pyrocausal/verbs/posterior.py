@@ -5,7 +5,7 @@ from dataclasses import replace
 from torch import Tensor
 
 from pyrocausal.engine.evidence import Evidence, count_of
-from pyrocausal.engine.structural import Query
+from pyrocausal.engine.querying import Query
 from pyrocausal.errors import IncompleteEvidence
 from pyrocausal.fitting.guiding import posterior_draws
 from pyrocausal.noise import Stream

@@ -5,8 +5,9 @@ from typing import Any
 
 from pyrocausal.engine.evidence import count_of
 from pyrocausal.engine.lifting import lift
+from pyrocausal.engine.querying import Query, Tensors
 from pyrocausal.engine.rows import Layout
-from pyrocausal.engine.structural import Query, StructuralRun, Tensors
+from pyrocausal.engine.structural import StructuralRun
 from pyrocausal.interventions import World
 from pyrocausal.results import Samples
 from pyrocausal.verbs.answering import abduct_units, assumptions
