@@ -5,6 +5,7 @@
 #   make lint     style, format and types
 #   make bench    the benchmarks             (BENCH_ARGS="...")
 #   make clean    remove everything that make and the tools made
+#   make help     this text
 #
 # The virtual environment stands in .venv; PYTHON=/path/to/python picks the Python it is made with.
 
@@ -28,8 +29,11 @@ ifneq ($(WORKS),yes)
 .PHONY: $(MADE)
 endif
 
-.PHONY: demo test lint bench clean
+.PHONY: help demo test lint bench clean
 .NOTPARALLEL: # two installations at once would spoil the environment
+
+help:
+	@sed -n '/^$$/q; s/^# \{0,1\}//p' Makefile
 
 demo: $(FOR_DEMO)
 	$(PY) -m pyrocausal demo
@@ -47,6 +51,7 @@ bench: $(FOR_TEST)
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .coverage htmlcov .mypy_cache .pytest_cache .ruff_cache
+	rm -rf pyrocausal-demo
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(MADE):

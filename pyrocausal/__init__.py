@@ -1,5 +1,10 @@
 """Structural causal models as Pyro programs: seeing, doing, imagining."""
 
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any
+
+from pyrocausal.bounding import Bounds, bounds
 from pyrocausal.errors import (
     CaptureWarning,
     IncompleteEvidence,
@@ -15,6 +20,7 @@ from pyrocausal.handlers import condition, do, exogenous, units, worlds
 from pyrocausal.identification import (
     Estimand,
     adjustment_sets,
+    check_identification,
     frontdoor_sets,
     identify,
     implied_independences,
@@ -22,6 +28,11 @@ from pyrocausal.identification import (
 )
 from pyrocausal.interventions import edge, edit, grid, mechanism, policy, shift
 from pyrocausal.model import SCM, scm
+
+if TYPE_CHECKING:
+    from pyrocausal import datasets, mechanisms, zoo
+
+    __version__: str
 
 __all__ = [
     # the program with its verbs
@@ -42,10 +53,17 @@ __all__ = [
     "shift",  # X := X + d
     # graphs
     "CausalGraph",
+    # modules, loaded when they are first used
+    "datasets",  # real data, shipped or fetched
+    "mechanisms",  # modules that return a distribution given the parents
+    "zoo",  # models with known truth
     # identification
+    "Bounds",  # the range of answers that a graph and data leave open
     "Estimand",  # a formula in known distributions that equals a causal query
     "adjustment_sets",  # what to hold fixed, so that seeing is as good as doing
+    "bounds",  # where a query is not identified: from a graph and data to that range
     "frontdoor_sets",  # mediators that carry the whole effect and share no confounder
+    "check_identification",  # an estimand on samples against the model's own do
     "identify",  # from a graph and a query to an estimand
     "implied_independences",  # what a graph claims of data, and a test of it
     "instruments",  # what moves the treatment and reaches the outcome through it alone
@@ -59,3 +77,18 @@ __all__ = [
     "PyrocausalError",
     "UnknownVariable",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        try:
+            return version("pyrocausal")
+        except PackageNotFoundError:
+            return "(not installed)"  # run from a checkout
+    if name in ("datasets", "mechanisms", "zoo"):
+        return import_module(f"pyrocausal.{name}")
+    raise AttributeError(f"module 'pyrocausal' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__, "__version__"})

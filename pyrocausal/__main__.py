@@ -1,4 +1,4 @@
-"""The command line: ``pyrocausal demo``."""
+"""The command line: ``pyrocausal demo``, ``pyrocausal doctor``."""
 
 import argparse
 import sys
@@ -25,7 +25,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     demo.add_argument(
         "--folder", default="pyrocausal-demo", help="where the picture goes (%(default)s)"
     )
+    commands.add_parser(
+        "doctor", help="what is installed, whether compiling works here, and a speed check"
+    )
     arguments = parser.parse_args(argv)
+    if arguments.command == "doctor":
+        from pyrocausal import doctor
+
+        return doctor.main()
 
     from pyrocausal import demo as tour  # after parsing: --help need not load torch
 

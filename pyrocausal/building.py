@@ -1,7 +1,8 @@
 """The program of a graph: each variable is drawn from its mechanism at its parents' values."""
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, final
+from inspect import signature
+from typing import Any, Self, final
 
 import pyro
 import torch
@@ -9,9 +10,12 @@ from torch import Tensor, nn
 
 from pyrocausal.choosing import choose_mechanisms
 from pyrocausal.engine.parameters import modules_of
+from pyrocausal.engine.placing import map_tensors
 from pyrocausal.errors import UnknownVariable
 from pyrocausal.graph import CausalGraph
+from pyrocausal.mechanisms import MLP, Flow, Linear, Table
 from pyrocausal.mechanisms.base import Distribution, Mechanism
+from pyrocausal.mechanisms.recipes import from_recipe, recipe_of
 
 __all__ = ["Edges", "GraphProgram", "Mechanisms", "build"]
 
@@ -69,6 +73,31 @@ class GraphProgram(nn.Module):
             values[name] = pyro.sample(name, given)
         return values
 
+    def recipe(self) -> dict[str, Any]:
+        """Return what this program was built from, as data that JSON can hold.
+
+        What has no recipe, a function or a module of one's own, is ``None`` there; see
+        ``mechanisms.recipes``.
+        """
+        return {
+            "parents": {name: list(parents) for name, parents in self.parents.items()},
+            "latent": list(self.latent),
+            "mechanisms": {x: _recipe(self.mechanisms[_key(x)]) for x in self.parents},
+        }
+
+    @classmethod
+    def from_recipe(cls, recipe: Mapping[str, Any]) -> Self:
+        """Build the program that a whole recipe describes; its parameters start afresh.
+
+        Raises:
+            KeyError: A part of the recipe is missing.
+            ValueError: A mechanism that is none.
+        """
+        parents = recipe["parents"]
+        edges = [(parent, name) for name in parents for parent in parents[name]]
+        graph = CausalGraph(edges, latent=recipe["latent"], nodes=list(parents))
+        return cls(graph, {name: from_recipe(part) for name, part in recipe["mechanisms"].items()})
+
 
 def build(graph: Edges, mechanisms: Mechanisms | None, data: Any) -> GraphProgram:
     """Return the program of a graph, not yet fitted; see ``SCM.from_graph``."""
@@ -95,6 +124,37 @@ class _Function(Mechanism):
         return self.function(*parents)
 
 
+@final
+class _Fixed(Mechanism):
+    """A distribution as the mechanism of a root: it follows the module to a device or dtype."""
+
+    def __init__(self, distribution: Distribution) -> None:
+        super().__init__()
+        self.distribution = distribution
+
+    def forward(self, *parents: Tensor) -> Distribution:
+        return self.distribution
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        self.distribution = map_tensors(self.distribution, fn)
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        return self
+
+
+def _recipe(mechanism: nn.Module) -> Any:
+    made_of = mechanism.distribution if isinstance(mechanism, _Fixed) else mechanism
+    try:
+        recipe = recipe_of(made_of)
+        twin = from_recipe(recipe)
+    except (TypeError, ValueError):
+        return None
+    # A mechanism whose parts were exchanged is not what it was made as.
+    parts = (twin if isinstance(twin, nn.Module) else _Fixed(twin)).state_dict()
+    own = mechanism.state_dict()
+    same = parts.keys() == own.keys() and all(parts[k].shape == own[k].shape for k in own)
+    return recipe if same else None
+
+
 def _as_module(name: str, mechanism: Any, parents: tuple[str, ...]) -> nn.Module:
     if isinstance(mechanism, torch.distributions.Distribution):
         # Pyro's distributions are callable, but a call draws a value.
@@ -104,13 +164,41 @@ def _as_module(name: str, mechanism: Any, parents: tuple[str, ...]) -> nn.Module
                 f"values of {', '.join(parents)}. Give a function of {len(parents)} values that "
                 "returns a distribution, or drop the edges."
             )
-        return _Function(lambda: mechanism)
+        return _Fixed(mechanism)
+    if isinstance(mechanism, type) and issubclass(mechanism, nn.Module):
+        raise TypeError(
+            f"The mechanism of {name!r} is the class {mechanism.__name__}; expected an instance "
+            f"of it, such as {mechanism.__name__}(parents={len(parents)})."
+        )
     if not callable(mechanism):
         raise TypeError(
             f"The mechanism of {name!r} is a {type(mechanism).__name__}; expected a Mechanism, or "
             "a function from the parents' values to a distribution."
         )
+    _check_arity(name, mechanism, parents)
     return mechanism if isinstance(mechanism, nn.Module) else _Function(mechanism)
+
+
+def _check_arity(name: str, mechanism: Any, parents: tuple[str, ...]) -> None:
+    """Check that a mechanism can be called with the values of the parents."""
+    called = mechanism.forward if isinstance(mechanism, nn.Module) else mechanism
+    try:
+        form = signature(called)
+    except (TypeError, ValueError):
+        return  # a builtin that doesn't tell
+    declared = getattr(mechanism, "parents", getattr(mechanism, "cardinalities", parents))
+    wrong = isinstance(mechanism, Flow | Linear | MLP | Table) and len(declared) != len(parents)
+    try:
+        form.bind(*parents)
+    except TypeError:
+        wrong = True
+    if wrong:
+        takes = f"{len(declared)} parents" if len(declared) != len(parents) else f"{form}"
+        raise TypeError(
+            f"The mechanism of {name!r} takes {takes}, but is called with "
+            + (f"the values of {', '.join(parents)}, in this order" if parents else "nothing")
+            + ". Give one that can be, or change the edges."
+        )
 
 
 def _check(graph: CausalGraph, mechanisms: Mechanisms) -> None:

@@ -8,7 +8,8 @@ from typing import Any, Literal, final
 import torch
 from torch import Tensor
 
-from pyrocausal.engine.evidence import as_tensor, columns_of
+from pyrocausal.engine.casting import as_tensor
+from pyrocausal.engine.evidence import columns_of
 from pyrocausal.errors import UnknownVariable
 from pyrocausal.graph import CausalGraph
 from pyrocausal.mechanisms import MLP, Mechanism, Parent, Table, heads
@@ -43,13 +44,14 @@ class Column:
         """Read a column and tell its kind.
 
         Raises:
-            TypeError: Values that are no numbers.
+            TypeError: Values that are no numbers, such as strings or dates.
             ValueError: Infinite values, or none at all.
 
         Example:
             >>> Column.read("sex", [0, 1, 1, 0]).kind
             'binary'
         """
+        _check_type(name, given)
         values = as_tensor(given, f"data[{name!r}]").detach().cpu().to(torch.float64)
         if bool(values.isinf().any()):
             raise ValueError(f"data[{name!r}] holds an infinity. Give finite numbers, or NaN.")
@@ -133,9 +135,9 @@ def _read(graph: CausalGraph, data: Any, given: Collection[str]) -> dict[str, Co
     found = columns_of(data, "data")
     for name in found:
         if name not in graph:
-            raise UnknownVariable(
-                name, graph, "data (give the graph's columns alone, data[list(graph)])"
-            )
+            error = UnknownVariable(name, graph, "data")
+            error.add_note("Columns that are not in the graph are left out by data[list(graph)].")
+            raise error
     hidden = [name for name in graph if name in graph.latent and name not in given]
     if hidden:
         raise ValueError(
@@ -149,6 +151,34 @@ def _read(graph: CausalGraph, data: Any, given: Collection[str]) -> dict[str, Co
             "it, or say that it was never observed: CausalGraph(..., latent=[...])."
         )
     return {name: Column.read(name, found[name]) for name in found if name not in graph.latent}
+
+
+def _check_type(name: str, given: Any) -> None:
+    """Say how to turn a column of another type into numbers.
+
+    Categories are not coded here: their codes depend on the table, and all verbs speak in codes.
+    """
+    what, kind = f"data[{name!r}]", str(getattr(given, "dtype", ""))
+    if kind.startswith("datetime"):
+        raise TypeError(
+            f"{what} holds dates; expected numbers. Count from the first: "
+            f"({what} - {what}.min()).dt.days."
+        )
+    if kind.startswith("timedelta"):
+        raise TypeError(
+            f"{what} holds durations; expected numbers, such as {what}.dt.total_seconds()."
+        )
+    if kind not in ("category", "object", "string", "str"):
+        return
+    example = next((value for value in given if isinstance(value, str)), None)
+    if example is not None:
+        coded = what if kind == "category" else f"{what}.astype('category')"
+        coded += ".cat" * hasattr(given, "to_frame")  # not so for a bare pandas.Categorical
+        raise TypeError(
+            f"{what} holds words, such as {example!r}; expected numbers. Code them by "
+            f"{coded}.codes, with NaN in place of -1 where there is none, and keep "
+            f"{coded}.categories: interventions, evidence and answers are in codes."
+        )
 
 
 def _choose(column: Column, parents: Sequence[Column | None]) -> Mechanism:

@@ -103,18 +103,27 @@ Action = Set | Shift | Edit | Policy | Stochastic | Mechanism
 World = tuple[tuple[str, Action] | Edge, ...]
 
 
-def grid(values: Sequence[Any] | Tensor, *, product: bool = False) -> Grid:
+def grid(values: Sequence[Any] | Tensor, *others: Any, product: bool = False) -> Grid:
     """Ask for one world for each of ``values``.
 
     Args:
         values: The values, one a world.
         product: With several grids in one intervention, whether to combine each value of one with
             each of the other; otherwise they are zipped.
+        others: None: all values stand in one list.
+
+    Raises:
+        TypeError: No list of values.
+        ValueError: An empty list.
 
     Example:
         >>> grid([0.0, 1.0])
         Grid(values=(0.0, 1.0), product=False)
     """
+    if others:
+        raise TypeError(
+            f"grid() got {1 + len(others)} arguments; expected one list: grid([0.0, 1.0])."
+        )
     if (
         isinstance(values, str)
         or not getattr(values, "shape", True)
@@ -132,10 +141,18 @@ def grid(values: Sequence[Any] | Tensor, *, product: bool = False) -> Grid:
 def shift(amount: Any) -> Shift:
     """Add ``amount`` to the value the variable has: ``X := X + amount``.
 
+    Args:
+        amount: A number, or numbers that broadcast to ``(units, *inner, *event)``.
+
+    Raises:
+        TypeError: What is no number.
+
     Example:
         >>> shift(1.0)
         Shift(amount=1.0)
     """
+    if amount is None or callable(amount) or isinstance(amount, str | Action | Edge | Mapping):
+        raise TypeError(f"shift() got {amount!r}; expected a number or a tensor.")
     return Shift(amount)
 
 
@@ -336,6 +353,12 @@ class RunSoFar(Mapping[str, Tensor]):
     def __getitem__(self, name: str) -> Tensor:
         if name in self._values:
             return self._values[name]
+        if name == self._site:
+            raise ValueError(
+                f"The rule for {name!r} reads {name!r}, the value that it is to give. For a "
+                f"function of the variable's own value write pc.edit(f). It may read: "
+                f"{', '.join(self._values) or 'nothing'}."
+            )
         if name in self._variables:
             raise ValueError(
                 f"The rule for {self._site!r} reads {name!r}, which the program runs after "

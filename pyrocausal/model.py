@@ -17,12 +17,12 @@ from pyrocausal.fitting.options import read_device
 from pyrocausal.graph import CausalGraph
 from pyrocausal.handlers import condition, do
 from pyrocausal.interventions import Edge, Set, Stochastic, read_worlds
+from pyrocausal.naming import describe_evidence, describe_worlds
 from pyrocausal.noise import Coupling, read_couplings
 from pyrocausal.results import Counterfactual, Samples
 from pyrocausal.verbs.answering import abduction_of, counterfactual
 from pyrocausal.verbs.core import Core, Standing
 from pyrocausal.verbs.density import log_density
-from pyrocausal.verbs.naming import describe_evidence, describe_worlds
 from pyrocausal.verbs.plan import Plan, make_plan
 from pyrocausal.verbs.sampling import sample
 
@@ -269,14 +269,16 @@ class SCM(Learning):
         Under ``do`` it is the density of the mutilated program: a site that was set gives none.
 
         Args:
-            data: Mapping or DataFrame with all variables, latent ones included, units first.
+            data: Mapping or DataFrame with all variables, latent ones included, units first. What
+                was set, or is deterministic, may be left out.
             inputs: The program's arguments by name, units first.
 
         Returns:
             Shape ``(units,)``.
 
         Raises:
-            ValueError: A variable or a value is missing.
+            ValueError: A variable or a value is missing, or is not what it was set to, or what
+                its causes make it.
         """
         with self._core.session(grad=torch.is_grad_enabled()):
             return log_density(self._core, self._standing, data, inputs)
@@ -397,10 +399,12 @@ class SCM(Learning):
         return self.graph.render(path)
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
-        # A notebook shows the graph where it can be known, else the text.
-        if not self._core.knows_sites:
+        try:
+            graph = self.graph
+        except Exception:
+            # To be shown must not fail: the text stands in, and .graph says what is wrong.
             return {}
-        return self.graph._repr_mimebundle_(include, exclude)
+        return graph._repr_mimebundle_(include, exclude)
 
     def _with(self, standing: Standing) -> SCM:
         copy = object.__new__(type(self))

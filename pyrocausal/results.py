@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from math import prod
+from typing import TYPE_CHECKING, Any
 
-import torch
 from torch import Tensor
 
 from pyrocausal.engine.abduction import Abduction
 from pyrocausal.errors import UnknownVariable
+from pyrocausal.naming import grouped
+from pyrocausal.summaries import component_names, summarize
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,6 +36,8 @@ class Samples(Mapping[str, Tensor]):
         seed: Gives the same units again.
         routes: Variable to the way its noise was had.
         assumptions: What the answer rests on and the data can't check.
+        shared: Variables that all units share; they have no leading dimensions.
+        units: The labels of the units, a pandas index, where the evidence has some.
     """
 
     data: Mapping[str, Tensor]
@@ -44,6 +48,8 @@ class Samples(Mapping[str, Tensor]):
     seed: int
     routes: Mapping[str, str] = field(default_factory=dict)
     assumptions: tuple[str, ...] = ()
+    shared: frozenset[str] = frozenset()
+    units: Any = None
 
     # Equality of tensors is elementwise; two answers are equal when they are one.
     __eq__ = object.__eq__
@@ -60,37 +66,51 @@ class Samples(Mapping[str, Tensor]):
     def __len__(self) -> int:
         return len(self.data)
 
-    def to_frame(self) -> pd.DataFrame:
+    def to_frame(self, of: str = "data") -> pd.DataFrame:
         """Return a table: a row for each draw, world and unit, a column for each number.
 
-        A variable with several numbers a unit gives columns ``name[0]``, ``name[1]``, ...
-        """
-        import pandas as pd
+        A variable with several numbers a unit gives columns ``name[0]``, ``name[1]``, ...; one
+        that all units share is repeated. The units bear the labels of the evidence's table.
 
-        columns: dict[str, object] = {}
-        sizes = next((v.shape[: len(self.dims)] for v in self.data.values()), torch.Size())
-        for name, value in self.data.items():
-            flat = value.detach().cpu().reshape(sizes.numel(), -1)
-            names = (
-                [name] if flat.shape[1] == 1 else [f"{name}[{i}]" for i in range(flat.shape[1])]
-            )
-            columns.update(zip(names, flat.unbind(1), strict=True))
-        index = pd.MultiIndex.from_product([range(size) for size in sizes], names=self.dims)
-        frame = pd.DataFrame({name: column.numpy() for name, column in columns.items()})  # type: ignore[attr-defined]
-        return frame.set_index(index) if self.dims else frame
+        Args:
+            of: Which values: ``"data"``, ``"natural"`` or, of a counterfactual, ``"factual"``.
+
+        Raises:
+            ValueError: There are no such values.
+
+        Example:
+            >>> x = torch.tensor([1.0, 2.0])
+            >>> Samples({"x": x}, {}, ("unit",), "P(V)", rung=1, seed=0).to_frame()
+                    x
+            unit
+            0     1.0
+            1     2.0
+        """
+        tables = self._tables()
+        if of not in tables:
+            raise ValueError(f"to_frame() got {of!r}; expected one of {', '.join(tables)}.")
+        values, dims = tables[of]
+        return _frame(values, _sizes(values, dims, self.shared), self)
+
+    def _tables(self) -> dict[str, tuple[Mapping[str, Tensor], tuple[str, ...]]]:
+        return {"data": (self.data, self.dims), "natural": (self.natural, self.dims)}
 
     def __repr__(self) -> str:
         lines = [f"{self.query}", f"rung: {RUNGS[self.rung]}"]
         if self.routes:
-            lines.append("routes: " + _grouped(self.routes))
+            lines.append("routes: " + grouped(self.routes))
         lines += [f"assumes: {text}" for text in self.assumptions]
-        lines.append(f"dimensions: ({', '.join((*self.dims, '...'))}), seed {self.seed}")
-        return "\n".join([*lines, *self._summary()])
+        lines += self._caveats()
+        sizes = _sizes(self.data, self.dims, self.shared).items()
+        if sizes:
+            lines.append(f"dimensions: {', '.join(f'{name} {size}' for name, size in sizes)}")
+        lines.append(f"seed: {self.seed}")
+        return "\n".join(
+            [*lines, *(f"  {row}" for row in summarize(self.data, self.dims, self.shared))]
+        )
 
-    def _summary(self) -> list[str]:
-        rows = [_row(name, value, self.dims) for name, value in self.data.items()]
-        width = max((len(name) for name, _ in rows), default=0)
-        return [f"  {name:<{width}}  {text}" for name, text in rows]
+    def _caveats(self) -> list[str]:
+        return []
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -101,32 +121,53 @@ class Counterfactual(Samples):
         factual: Variable to value in the factual world, of the same leading dimensions without
             the world.
         abduction: The units' noise; pass it on to ask further questions about the same units.
+        random: Variables whose noise the answer uses and the evidence does not determine.
     """
 
     factual: Mapping[str, Tensor] = field(default_factory=dict)
     abduction: Abduction | None = None
+    random: tuple[str, ...] = ()
+
+    def _tables(self) -> dict[str, tuple[Mapping[str, Tensor], tuple[str, ...]]]:
+        dims = tuple(dim for dim in self.dims if dim != "world")
+        return {**super()._tables(), "factual": (self.factual, dims)}
+
+    def _caveats(self) -> list[str]:
+        if not self.random or "draw" in self.dims:
+            return []
+        names, verb = ", ".join(self.random), "is" if len(self.random) == 1 else "are"
+        return [f"one draw; {names} {verb} random given the evidence (num_draws= gives more)"]
 
 
-def _grouped(routes: Mapping[str, str]) -> str:
-    by_route: dict[str, list[str]] = {}
-    for name, route in routes.items():
-        by_route.setdefault(route, []).append(name)
-    return "; ".join(f"{route}: {', '.join(names)}" for route, names in by_route.items())
+def _sizes(
+    values: Mapping[str, Tensor], dims: tuple[str, ...], shared: frozenset[str]
+) -> dict[str, int]:
+    """Return the sizes of the leading dimensions; none where all that is there is shared."""
+    shape = next((value.shape for name, value in values.items() if name not in shared), ())
+    return dict(zip(dims, shape, strict=False))
 
 
-def _row(name: str, value: Tensor, dims: tuple[str, ...]) -> tuple[str, str]:
-    flat = value.detach().to(torch.float64).cpu()
-    if flat.numel() == 1:
-        return name, f"{flat.item():.4g}"
-    if "world" in dims:
-        by_world = flat.movedim(dims.index("world"), 0).flatten(1)
-        means = ", ".join(f"{mean:.4g}" for mean in by_world.mean(1)[:8].tolist())
-        more = ", ..." if len(by_world) > 8 else ""
-        return name, f"mean by world {means}{more}"
-    flat = flat.flatten()
-    low, high = (flat.kthvalue(_rank(q, flat.numel())).values for q in (0.025, 0.975))
-    return name, f"mean {flat.mean():.4g}, sd {flat.std():.4g}, 95% in [{low:.4g}, {high:.4g}]"
+def _frame(
+    values: Mapping[str, Tensor], sizes: Mapping[str, int], answer: Samples
+) -> pd.DataFrame:
+    import pandas as pd
+
+    lead, columns = tuple(sizes.values()), dict[str, object]()
+    for name, value in values.items():
+        shape = value.shape if name in answer.shared else value.shape[len(lead) :]
+        flat = value.detach().cpu().expand((*lead, *shape)).reshape(prod(lead), prod(shape))
+        numbers = flat.numpy().swapaxes(0, 1)
+        columns.update(zip(component_names(name, shape), numbers, strict=True))
+    levels = [pd.RangeIndex(size, name=dim) for dim, size in sizes.items()]
+    if answer.units is not None and "unit" in sizes:
+        levels[-1] = answer.units
+    if len(levels) < 2:
+        return pd.DataFrame(columns, index=levels[0] if levels else range(prod(lead)))
+    return pd.DataFrame(columns, index=_product(levels))
 
 
-def _rank(quantile: float, number: int) -> int:
-    return min(number, max(1, round(quantile * number + 0.5)))
+def _product(levels: Sequence[Any]) -> Any:
+    import pandas as pd
+
+    flat = [level.to_flat_index() for level in levels]
+    return pd.MultiIndex.from_product(flat, names=[level.name or "unit" for level in levels])

@@ -1,12 +1,14 @@
 """A clean slate for each test, and a guard that fails the test that leaves a mess behind."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
 import pyro
 import pytest
 import torch
+from pretend_device import pretend_device
 from pyro.poutine import runtime
+from torch import Tensor
 
 # Small tensors: threads cost more than they give, and parallel test workers fight for the cores.
 torch.set_num_threads(1)
@@ -43,3 +45,43 @@ def clean_slate() -> Iterator[None]:
     pyro.clear_param_store()
     if left:
         pytest.fail(f"The test left {left}. Use a context manager, or `monkeypatch`, to undo it.")
+
+
+@pytest.fixture
+def device(request: pytest.FixtureRequest) -> Iterator[torch.device]:
+    """A device that is not the CPU: a pretended one, or where a test asks for it, CUDA's."""
+    cuda = torch.cuda.is_available()
+    if getattr(request, "param", "pretend") == "cuda":
+        if not cuda:
+            pytest.skip("torch sees no CUDA device")
+        yield torch.device("cuda", torch.cuda.current_device())
+        return
+    if cuda:
+        # Torch knows one accelerator in a process, whose random generators it looks after.
+        pytest.skip("there is a CUDA device, which needs no stand-in")
+    with pretend_device() as pretended:
+        yield pretended
+
+
+Answer = Mapping[Any, Tensor]
+
+
+@pytest.fixture
+def check_same(device: torch.device) -> Callable[[Callable[[torch.device], Answer]], None]:
+    """Check that an answer from the device is there, and equals the one from the CPU."""
+    tolerance = 1e-4 if device.type == "cuda" else 1e-5
+
+    def check(ask: Callable[[torch.device], Answer]) -> None:
+        found, expected = ask(device), ask(torch.device("cpu"))
+        assert {
+            name: value.device for name, value in found.items() if value.device != device
+        } == {}
+        torch.testing.assert_close(
+            {name: value.detach().cpu() for name, value in found.items()},
+            {name: value.detach() for name, value in expected.items()},
+            rtol=tolerance,
+            atol=tolerance,
+            equal_nan=True,
+        )
+
+    return check

@@ -229,3 +229,35 @@ def test_names_are_looked_for_again_when_the_program_has_new_sites() -> None:
     assert scm.do(y=1.0).sample(2)["y"].tolist() == [1.0, 1.0]
     answer = scm.counterfactual({"x": 1.0, "y": 2.0}, do={"x": 0.0})
     assert _number(answer["y"]) == 1.0
+
+
+def test_a_value_outside_the_support_is_refused_where_it_makes_nonsense() -> None:
+    def program() -> None:
+        r = pyro.sample("r", dist.Beta(2.0, 2.0))
+        pyro.sample("y", dist.Bernoulli(r))
+
+    scm = pc.SCM(program)
+    assert scm.do(r=1.0).sample(3)["y"].tolist() == [1.0, 1.0, 1.0]
+    with pytest.raises(ValueError, match="after 'r' has impossible parameters"):
+        scm.do(r=5.0).sample(3)
+
+
+def test_a_program_that_gives_nan_is_refused_by_name() -> None:
+    def program() -> None:
+        a = pyro.sample("a", dist.Normal(0.0, 1.0))
+        pyro.sample("b", dist.Normal(torch.log(a), 1.0))
+
+    with pytest.raises(ValueError, match="NaN at 'b'"):
+        pc.SCM(program).sample(100, seed=0)
+
+
+def test_answers_name_the_latents_they_rest_on_and_no_coupling_of_what_was_set() -> None:
+    def bow() -> None:
+        u = pyro.sample("u", dist.Normal(0.0, 1.0))
+        x = pyro.sample("x", dist.Bernoulli(logits=u))
+        pyro.sample("y", dist.Normal(x + u, 1.0))
+
+    scm = pc.SCM(bow, latent=["u"])
+    assert any("u, never observed" in said for said in scm.do(x=1.0).sample(3).assumptions)
+    answer = pc.SCM(bow).counterfactual({"u": 0.0, "x": 0.0, "y": 0.0}, do={"x": 1.0})
+    assert not any("coupling" in said for said in answer.assumptions)

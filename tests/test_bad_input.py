@@ -387,7 +387,7 @@ NUMBERS: Final[dict[str, Case]] = {
     "NaN in an input": (
         lambda: COHORT.sample(3, inputs={"age": [0.0, nan, 1.0]}),
         ValueError,
-        r"inputs\['age'\] is NaN for units 1",
+        r"inputs\['age'\] is NaN for unit 1",
     ),
     "log_prob with a missing value": (
         lambda: CLINIC.log_prob({**UNITS, "severity": [0.0, nan, 1.0]}),
@@ -410,7 +410,7 @@ SUPPORTS: Final[dict[str, Case]] = {
     "2.5 for a Bernoulli": (
         lambda: imagine(treated=2.5),
         ValueError,
-        r"evidence\['treated'\] is impossible for units 0: Bernoulli gives 2.5 .*zero",
+        r"evidence\['treated'\] is impossible for unit 0: Bernoulli gives 2.5 .*zero",
     ),
     "2.5 for a Bernoulli after condition": (
         lambda: CLINIC.condition(severity=0.0, treated=2.5).sample(2),
@@ -420,7 +420,7 @@ SUPPORTS: Final[dict[str, Case]] = {
     "7 for five classes": (
         lambda: suppose(stage=7),
         ValueError,
-        r"evidence\['stage'\] is impossible for units 0: Categorical gives 7 .*upper_bound=4",
+        r"evidence\['stage'\] is impossible for unit 0: Categorical gives 7 .*upper_bound=4",
     ),
     "a part of a class": (
         lambda: suppose(stage=2.5),
@@ -455,7 +455,7 @@ SUPPORTS: Final[dict[str, Case]] = {
     "a deterministic site that contradicts": (
         lambda: suppose(total=9.0),
         ValueError,
-        r"evidence\['total'\] is impossible for units 0: its causes give it another value",
+        r"evidence\['total'\] is impossible for unit 0: its causes give it another value",
     ),
     "evidence against an intervention": (
         lambda: CLINIC.do(treated=1.0).condition(severity=0.0, treated=0.0).sample(2),
@@ -607,9 +607,9 @@ TYPES: Final[dict[str, Case]] = {
         r"do\('treated'\) holds '1j' of type complex",
     ),
     "shift by a string": (
-        lambda: act(severity=pc.shift("a bit")),
+        lambda: pc.shift("a bit"),
         TypeError,
-        r"do\('severity'\) holds 'a bit'",
+        r"shift\(\) got 'a bit'; expected a number",
     ),
     "a policy that returns nothing": (
         lambda: act(treated=pc.policy(lambda values: None)),

@@ -12,10 +12,13 @@ from xml.etree import ElementTree
 
 import graphviz
 import numpy as np
+import pyro
+import pyro.distributions as dist
 import pytest
 
+import pyrocausal as pc
 from pyrocausal.graph import CausalGraph, layered
-from pyrocausal.graph.drawing import INK, draw
+from pyrocausal.graph.drawing import FORMATS, INK, draw
 
 # severity -> treated, recovery; treated -> recovery
 CLINIC = [("severity", "treated"), ("severity", "recovery"), ("treated", "recovery")]
@@ -90,22 +93,78 @@ def test_the_suffix_decides_the_format(tmp_path: Path) -> None:
     graph = CausalGraph(CLINIC)
     draw(graph, tmp_path / "graph.png")
     draw(graph, str(tmp_path / "graph.pdf"))
-    draw(graph, tmp_path / "graph")
+    draw(graph, tmp_path / "other")
     assert (tmp_path / "graph.png").read_bytes().startswith(b"\x89PNG")
     assert (tmp_path / "graph.pdf").read_bytes().startswith(b"%PDF")
-    assert b"<svg" in (tmp_path / "graph").read_bytes()
+    assert b"<svg" in (tmp_path / "other.svg").read_bytes()
 
 
-@pytest.mark.usefixtures("no_dot")
-def test_without_dot_and_matplotlib_the_error_says_what_to_install(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for module in [name for name in sys.modules if name.partition(".")[0] == "matplotlib"]:
-        monkeypatch.delitem(sys.modules, module)
-    monkeypatch.setitem(sys.modules, "matplotlib", None)
+@pytest.mark.usefixtures("no_dot", "no_matplotlib")
+def test_without_dot_and_matplotlib_the_error_says_what_to_install(tmp_path: Path) -> None:
     with pytest.raises(ModuleNotFoundError, match=r"pip install 'pyrocausal\[plot\]'"):
         draw(CausalGraph(CLINIC), tmp_path / "graph.svg")
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.usefixtures("no_dot")
+@pytest.mark.parametrize("suffix", ["dot", "gv"])
+def test_the_source_is_written_without_dot(tmp_path: Path, suffix: str) -> None:
+    graph = CausalGraph(CLINIC, ["severity"])
+    graph.render(tmp_path / f"graph.{suffix}")
+    assert CausalGraph.from_dot((tmp_path / f"graph.{suffix}").read_text()).same_as(graph)
+
+
+def test_an_unknown_suffix_is_told_the_common_ones(tmp_path: Path) -> None:
+    with pytest.raises(
+        ValueError, match=r"'\.xyz' is no format.*Use \.svg, \.png, .*\.dot"
+    ) as raised:
+        CausalGraph(CLINIC).render(tmp_path / "graph.xyz")
+    assert len(str(raised.value)) < 150
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_matplotlib_draws_every_format(suffix: str) -> None:
+    assert len(layered.picture(CausalGraph(CLINIC).do("treated"), suffix)) > 1000
+
+
+@pytest.fixture
+def no_matplotlib(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in [name for name in sys.modules if name.partition(".")[0] == "matplotlib"]:
+        monkeypatch.delitem(sys.modules, module)
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+
+
+def in_notebook(value: object) -> dict[str, str]:
+    """What a notebook asks of a value before it falls back to the text."""
+    bundle: dict[str, str] = value._repr_mimebundle_(include=None, exclude=None)  # type: ignore[attr-defined]
+    return bundle
+
+
+@pytest.mark.usefixtures("no_dot")
+def test_a_notebook_shows_graphs_without_dot() -> None:
+    graph = CausalGraph(CLINIC)
+    scm = pc.SCM(lambda: pyro.sample("x", dist.Normal(0.0, 1.0)))
+    for value, names in [(graph, 3), (graph.render(), 3), (scm, 1)]:
+        svg = in_notebook(value)["image/svg+xml"]
+        assert len(texts(ElementTree.fromstring(svg))) == names
+
+
+@pytest.mark.usefixtures("no_dot", "no_matplotlib")
+def test_a_notebook_that_can_not_draw_shows_the_text() -> None:
+    assert in_notebook(CausalGraph(CLINIC)) == {}
+
+
+def test_a_notebook_shows_the_text_of_a_model_that_waits_for_its_inputs() -> None:
+    assert in_notebook(pc.SCM(lambda age: pyro.sample("x", dist.Normal(age, 1.0)))) == {}
+    assert in_notebook(pc.SCM(lambda **ages: pyro.sample("x", dist.Normal(ages["a"], 1.0)))) == {}
+
+
+@pytest.mark.skipif(shutil.which("dot") is None, reason="needs Graphviz's program dot")
+def test_a_notebook_shows_what_was_added_to_a_picture() -> None:
+    picture = CausalGraph(CLINIC).render()
+    picture.node("added")
+    assert "added" in in_notebook(picture)["image/svg+xml"]
 
 
 @pytest.mark.skipif(shutil.which("dot") is None, reason="needs Graphviz's program dot")
@@ -129,6 +188,43 @@ def test_layered_picture_marks_latent_intervened_bidirected_and_cut() -> None:
     filled = [sum(INK["set"] in style for style in styles(svg_of(g))) for g in (latent, done)]
     assert filled == [0, 2]  # the double border of x
     assert any(INK["cut"] in style for style in styles(svg_of(done)))
+
+
+def test_heads_are_solid_whatever_the_line_is() -> None:
+    graph = CausalGraph([("x", "y"), ("y", "z")], bidirected=[("x", "z"), ("x", "y")]).do("y")
+    found = styles(svg_of(graph))
+    # y -> z has one head, x <-> z two; what was cut has one of x -> y and two of x <-> y.
+    for ink, heads in (("line", 1), ("mixed", 2), ("cut", 3)):
+        solid = [style for style in found if f"fill: {INK[ink]}" in style]
+        assert len(solid) == heads
+        assert not any("dasharray" in style for style in solid)
+
+
+def test_a_part_of_a_curve_lies_on_it() -> None:
+    curve = np.array([[0.0, 0.0], [1.0, 2.0], [3.0, 0.0]])
+    part = layered._along(layered._part(curve, 0.2, 0.7))
+    t = np.linspace(0.2, 0.7, 41)[:, None]
+    expected = (1 - t) ** 2 * curve[0] + 2 * t * (1 - t) * curve[1] + t**2 * curve[2]
+    assert part == pytest.approx(expected)
+
+
+@pytest.mark.skipif(shutil.which("dot") is None, reason="needs Graphviz's program dot")
+def test_what_is_cut_and_what_is_bidirected_stand_out_in_dot(tmp_path: Path) -> None:
+    CausalGraph([("x", "y")], bidirected=[("x", "y")]).render(tmp_path / "a.svg")
+    assert INK["mixed"] in (tmp_path / "a.svg").read_text()
+    CausalGraph([("x", "y")]).do("y").render(tmp_path / "b.svg")
+    drawn = (tmp_path / "b.svg").read_text()
+    assert 'stroke-width="1.6"' in drawn
+    assert re.search(r'font-family="DejaVu Sans"[^>]*>✂', drawn)
+    # Against white: at least the 4.5 that accessibility guidelines ask of text.
+    assert contrast(INK["cut"]) > 4.5
+
+
+def contrast(ink: str) -> float:
+    """The contrast ratio of a colour with white, as WCAG 2.1 defines it."""
+    levels = [int(ink[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in levels]
+    return 1.05 / (0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2] + 0.05)
 
 
 def test_layered_picture_shows_dollars_and_foreign_letters_as_they_are() -> None:

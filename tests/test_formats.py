@@ -273,3 +273,21 @@ def test_graphviz_reads_the_same_names_from_dot() -> None:
     assert len(nodes) == len(NAMES)
     assert len(edges) == len(NAMES)
     assert sum(" dashed " in line for line in nodes) == 1
+
+
+def test_a_strict_graph_may_say_an_edge_twice() -> None:
+    text = "strict digraph { a -> b; b -> c; a -> b; a -> c [dir=both]; c -> a [dir=both] }"
+    graph = CausalGraph.from_dot(text)
+    assert graph.same_as(CausalGraph([("a", "b"), ("b", "c")], bidirected=[("a", "c")]))
+    with pytest.raises(ValueError, match="a -> b is listed twice"):
+        CausalGraph.from_dot(text.removeprefix("strict "))
+
+
+def test_mermaid_front_matter_is_left() -> None:
+    text = "\n---\ntitle: Clinic\nconfig:\n  theme: base\n---\nflowchart TD\n  a --> b\n"
+    assert CausalGraph.from_mermaid(text).same_as(CausalGraph([("a", "b")]))
+    # The lines keep their numbers.
+    with pytest.raises(ValueError, match="Mermaid, line 8: expected an arrow"):
+        CausalGraph.from_mermaid(text.replace("-->", "->>"))
+    with pytest.raises(ValueError, match=r"Mermaid, line 2: expected 'graph LR'.*got '---'"):
+        CausalGraph.from_mermaid("\n---\ntitle: never closed\n")

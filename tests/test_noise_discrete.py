@@ -125,6 +125,10 @@ FAMILIES: Final[dict[str, tuple[Make, str | None]]] = {
     "Bernoulli vector mixture": (bernoulli_vector_mixture, None),
     "ZeroInflatedPoisson": (zero_inflated_poisson, None),
     "ZeroInflatedNegativeBinomial": (zero_inflated_negative_binomial, None),
+    "ZeroInflatedPoisson, quantile": (zero_inflated_poisson, "quantile"),
+    "ZeroInflatedNegativeBinomial, quantile": (zero_inflated_negative_binomial, "quantile"),
+    "ZeroInflatedNegativeBinomial, independent": (zero_inflated_negative_binomial, "independent"),
+    "zero-inflated Geometric, quantile": (zero_inflated_geometric, "quantile"),
     "ZeroInflatedDistribution": (zero_inflated_geometric, None),
     "Bernoulli, independent": (lambda t: dist.Bernoulli(probabilities(t)), "independent"),
     "Categorical, independent": (lambda t: dist.Categorical(class_probs(t)), "independent"),
@@ -670,6 +674,9 @@ def test_routes_name_the_coupling() -> None:
     assert structural_equation(dist.Categorical(torch.ones(2))).route == "gumbel-max"
     assert structural_equation(dist.Poisson(torch.tensor(1.0))).route == "quantile"
     assert structural_equation(dist.Delta(torch.tensor(1.0))).route == "exact"
+    inflated = zero_inflated_poisson(torch.float32)
+    for coupling in ("gumbel-max", "quantile", "independent"):
+        assert structural_equation(inflated, coupling).route == coupling
 
 
 def test_the_two_couplings_of_a_bernoulli_are_one_equation() -> None:

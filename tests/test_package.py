@@ -1,6 +1,8 @@
 """The layout promises: one package, no stray top-level names, every folder listed."""
 
 import importlib
+import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -61,3 +63,28 @@ def test_import_loads_no_optional_and_no_slow_package() -> None:
     code = f"import sys, pyrocausal; print(*sorted({lazy} & set(sys.modules)))"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.split() == []
+
+
+def test_modules_are_attributes_that_load_when_they_are_used() -> None:
+    code = (
+        "import sys, pyrocausal as pc; before = 'pyrocausal.zoo' in sys.modules;"
+        "print(before, pc.zoo.simpson.__name__, pc.datasets.nhefs.__name__, pc.mechanisms.MLP.__name__)"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.split() == ["False", "simpson", "nhefs", "MLP"]
+
+
+def test_the_version_is_an_attribute_and_a_misspelt_one_is_none() -> None:
+    pc = importlib.import_module("pyrocausal")
+    assert pc.__version__ in {PYPROJECT["project"]["version"], "(not installed)"}
+    assert {"zoo", "__version__", "scm"} <= set(dir(pc))
+    with pytest.raises(AttributeError, match="module 'pyrocausal' has no attribute 'zooo'"):
+        _ = pc.zooo
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
+def test_make_help_names_every_target() -> None:
+    made = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True)
+    phony = re.search(r"^\.PHONY: (help .*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert phony
+    assert set(phony[1].split()) == set(re.findall(r"^  make (\w+)  ", made.stdout, re.MULTILINE))

@@ -106,9 +106,14 @@ def test_every_truth_is_well_formed_for_its_rung_and_graph(model: zoo.Model) -> 
         assert truth.rung < 3 or not truth.given
 
 
-def test_every_model_has_truths_on_rungs_two_and_three() -> None:
-    for model in zoo.MODELS.values():
-        assert {2, 3} <= {truth.rung for truth in model.truths}, model.name
+@each_model
+def test_every_model_has_truths_on_all_three_rungs(model: zoo.Model) -> None:
+    assert {truth.rung for truth in model.truths} == {1, 2, 3}
+
+
+@each_model
+def test_every_program_says_what_it_is(model: zoo.Model) -> None:
+    assert model.program.__doc__
 
 
 def test_every_model_is_public_and_every_public_builder_is_a_model() -> None:

@@ -31,6 +31,15 @@ class Witness:
         parents: Node to its parents; its keys are the c-component, causes first.
         functions: Node to the places of its values, shape ``(types, *sizes of the parents)``.
         probabilities: Probability of each type, shape ``(types,)``.
+
+    Example:
+        >>> import pandas as pd
+        >>> import pyrocausal as pc
+        >>> bow = pc.CausalGraph([("X", "Y")], bidirected=[("X", "Y")])
+        >>> table = pd.DataFrame({"X": [0, 1], "Y": [0, 1], "p": [0.5, 0.5]})
+        >>> low, high = pc.bounds(bow, table, "Y", do={"X": 1}, weights="p").witnesses
+        >>> print(high.functions["X"], *high.functions["Y"].tolist(), high.probabilities)
+        [0 1] [0, 1] [0, 1] [0.5 0.5]
     """
 
     parents: Mapping[str, tuple[str, ...]]
@@ -63,6 +72,15 @@ class Bounds:
         assumptions: What the answer rests on and the data can't check.
         witnesses: Two laws that attain the ends, where a program was solved.
         rung: 2 doing, 3 imagining.
+
+    Example:
+        >>> import pandas as pd
+        >>> import pyrocausal as pc
+        >>> bow = pc.CausalGraph([("X", "Y")], bidirected=[("X", "Y")])
+        >>> table = pd.DataFrame({"X": [0, 0, 1], "Y": [0, 1, 1], "p": [0.3, 0.1, 0.6]})
+        >>> found = pc.bounds(bow, table, {"Y": 1}, do={"X": 1}, weights="p")
+        >>> print(f"[{found.lower:.1f}, {found.upper:.1f}], width {found.width:.1f}, {found.sharp}")
+        [0.6, 1.0], width 0.4, True
     """
 
     query: str

@@ -75,7 +75,7 @@ class Asked:
                 "by name, for their probability, such as {'Y': 1}."
             )
         for do in self.worlds:
-            Query(self.outcomes, tuple(do), tuple(self.given)).check(graph)
+            Query(self.outcomes, tuple(do), tuple(self.given)).check(graph, "bounds")
 
     def amount(self, levels: Levels) -> NamedArray:
         """Return what the mean is taken of, with an axis for each outcome."""

@@ -110,7 +110,10 @@ def causation_bounds(
 
     def answer(name: str, amount: Array, per: Array) -> Bounds:
         low, high, witnesses = _range(pair.laws(joint, joint, effects), amount, per, pair.types)
-        interval = None if limits is None else _range(limits, amount, per, pair.types)[:2]
+        interval = None
+        if limits is not None:
+            least, greatest, _ = _range(limits, amount, per, pair.types)
+            interval = min(least, low), max(greatest, high)
         query = f"{name}({written(outcome)}; {written(do)} versus {written(versus)})"
         route = f"linear program over {pair.types.count:,} response functions"
         return Bounds(query, low, high, True, interval, route, 0.0, rows, rests, witnesses, rung=3)

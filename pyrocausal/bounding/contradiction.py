@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
+from math import prod
 
 import numpy as np
 import numpy.typing as npt
 
 from pyrocausal.bounding.components import Component, fit_component
+from pyrocausal.bounding.distinct_states import distinct, grouped
 from pyrocausal.bounding.monotone import Monotone
 from pyrocausal.bounding.program import import_scipy
 from pyrocausal.identification.admg import Admg, Nodes
@@ -24,6 +26,8 @@ Codes = npt.NDArray[np.intp]
 _ROUNDING = 1e-5
 """Distance, in nats, that a table of probabilities may have by its printed digits."""
 _REPLICATES = 200
+_ROWS_PER_CELL = 5  # for a chi-square law
+_ROUND_OFF = 1e-12
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,18 +38,23 @@ class Fit:
         g: The graph, over the variables that matter.
         districts: The c-components that the query reads.
         monotone: What is assumed.
-        table: The table.
+        table: The table, a row for each distinct state.
+        replicate: Whether the table was drawn in a bootstrap, so that its distance alone counts.
     """
 
     g: Admg
     districts: Sequence[Nodes]
     monotone: Sequence[Monotone]
     table: DiscreteTable
+    replicate: bool = False
 
     @cached_property
     def components(self) -> Mapping[Nodes, Component]:
         """Each c-component, projected."""
-        return {s: fit_component(self.g, s, self.table, self.monotone) for s in self.districts}
+        return {
+            s: fit_component(self.g, s, self.table, self.monotone, test=not self.replicate)
+            for s in self.districts
+        }
 
     @cached_property
     def distance(self) -> float:
@@ -55,7 +64,8 @@ class Fit:
         separations), and from there to the c-factors that response functions give.
         """
         projected = sum(component.distance for component in self.components.values())
-        return _separations(self.g, self.table) + projected
+        found = _separations(self.g, self.table) + projected
+        return found if found > _ROUND_OFF else 0.0
 
     def check(self, rows: int | None) -> None:
         """Refuse a distance that sampling error doesn't explain.
@@ -82,16 +92,20 @@ class Fit:
         """Return the 99.9 % point of ``2 n KL`` under the projected model.
 
         A parametric bootstrap, with a gamma law through its mean and variance; it ends as soon
-        as one replicate is as far away as the data are.
+        as one replicate is as far away as the data are, and is left out where the distance from
+        the population itself would hardly be as great.
         """
         stats = import_scipy("stats")
         rng = np.random.default_rng(0)
         least = float(stats.chi2.ppf(0.999, 1))  # that of the smallest constraint
         if found <= least:
             return least
+        cells = prod(len(self.table.levels[name]) for name in self.g.order)
+        if rows >= _ROWS_PER_CELL * cells and found > stats.chi2.ppf(0.999, cells - 1):
+            return float(stats.chi2.ppf(0.999, cells - 1))
         drawn: list[float] = []
         while len(drawn) < _REPLICATES:
-            again = Fit(self.g, self.districts, self.monotone, self._resampled(rows, rng))
+            again = replace(self, table=self._resampled(rows, rng), replicate=True)
             drawn.append(2 * rows * again.distance)
             if drawn[-1] >= found:
                 return found
@@ -123,7 +137,7 @@ class Fit:
                 given = self.g.sorted(kernels[node].given)
                 joint = self.table.margin((*given, node))
                 codes[node] = _drawn(joint, [codes[n] for n in given], rng.random(rows))
-        return DiscreteTable(self.table.levels, codes, np.full(rows, 1 / rows))
+        return distinct(DiscreteTable(self.table.levels, codes, np.full(rows, 1 / rows)))
 
     def _refusal(self, scale: str) -> ValueError:
         assumed = " ".join(f"and the assumption {str(a)!r}" for a in self.monotone)
@@ -137,14 +151,11 @@ class Fit:
 
 def _separations(g: Admg, table: DiscreteTable) -> float:
     """Return the distance from the product of the conditionals, each on what it may depend on."""
-    codes = np.stack([table.codes[node] for node in g.order])
-    states, row = np.unique(codes, axis=1, return_inverse=True)
-    weights = np.bincount(row.reshape(-1), table.weights)
-    states, weights = states[:, weights > 0], weights[weights > 0]
+    weights = table.weights
 
     def log_probability(names: Nodes) -> Array:
-        _, group = np.unique(states[[g.rank[n] for n in names]], axis=1, return_inverse=True)
-        return np.asarray(np.log(np.bincount(group.reshape(-1), weights))[group.reshape(-1)])
+        group = grouped([table.codes[name] for name in names])
+        return np.asarray(np.log(np.bincount(group, weights))[group])
 
     away = np.log(weights)
     for node, kernel in Table(g, short=False).kernels.items():

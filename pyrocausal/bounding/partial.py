@@ -14,11 +14,12 @@ from pyrocausal.bounding.answer import Bounds, Witness
 from pyrocausal.bounding.asking import Asked
 from pyrocausal.bounding.components import Component, limits
 from pyrocausal.bounding.contradiction import Fit
+from pyrocausal.bounding.distinct_states import distinct
 from pyrocausal.bounding.monotone import Monotone, check_order, read_monotone
 from pyrocausal.bounding.program import Infeasible, import_scipy
 from pyrocausal.bounding.response_functions import TooManyTypes
 from pyrocausal.bounding.terms import Term, exact_term, limited_term
-from pyrocausal.bounding.worlds import Linear, Range, World
+from pyrocausal.bounding.worlds import Linear, Range, World, impossible_condition
 from pyrocausal.graph.mixed_graph import MixedGraph
 from pyrocausal.identification.admg import Admg, Nodes
 from pyrocausal.identification.arrays import NamedArray
@@ -116,7 +117,7 @@ class _Problem:
         g: Its projection, over the variables that matter.
         asked: The query.
         monotone: What is assumed.
-        table: The table.
+        table: The table, a row for each distinct state.
         rows: Number of rows, None for exact probabilities.
     """
 
@@ -144,7 +145,8 @@ class _Problem:
         table = read_tables({observation: data}, {observation: g.nodes}, weights)[observation]
         relevant = tuple(a for a in monotone if a.effect in g.nodes)
         check_order(relevant, table.levels)
-        return cls(graph, g, asked, relevant, table, None if weights else len(table.weights))
+        rows = None if weights else len(table.weights)
+        return cls(graph, g, asked, relevant, distinct(table), rows)
 
     @cached_property
     def worlds(self) -> list[World]:
@@ -275,8 +277,5 @@ def _solved(answer: Answer) -> tuple[float, float, tuple[Witness, Witness] | Non
         low, least = laws.greatest(-answer.amount, answer.per)
         high, greatest = laws.greatest(answer.amount, answer.per)
     except Infeasible as error:
-        raise ValueError(
-            "bounds: no model of the graph gives the condition a positive probability after the "
-            "action. Ask given= about values that can occur then."
-        ) from error
+        raise impossible_condition() from error
     return -low, high, (Witness.of(types, least), Witness.of(types, greatest))

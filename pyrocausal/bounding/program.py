@@ -9,9 +9,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from pyrocausal.bounding.distinct_states import grouped
+
 __all__ = ["Infeasible", "Laws", "import_scipy"]
 
 Array = npt.NDArray[np.float64]
+Codes = npt.NDArray[np.intp]
 
 _TOLERANCE = 1e-10  # the least that HiGHS takes
 _LEAST_SCALE = 1e-9
@@ -48,7 +51,7 @@ class Laws:
         high: Greatest probability, the same shape.
     """
 
-    cells: npt.NDArray[np.intp]
+    cells: Codes
     low: Array
     high: Array
 
@@ -90,12 +93,12 @@ class Laws:
         Raises:
             Infeasible: There is no law, or the denominator is 0 under each.
         """
-        types = len(amount)
-        per = np.ones(types) if per is None else per
-        # The last variable is the scale; its column moves the right-hand sides to the left.
+        per = np.ones(len(amount)) if per is None else per
+        kept = self._undominated(amount, per)
+        # The last variable is the scale; its column holds the right-hand sides.
         problem = import_scipy("optimize").linprog(
-            np.append(-amount, 0.0),
-            **self._rows(np.append(per, 0.0)),
+            np.append(-amount[kept], 0.0),
+            **self._constraints(kept, per[kept]),
             bounds=(0, None),
             method="highs",
             options={
@@ -110,27 +113,51 @@ class Laws:
                 f"bounds: the linear program ended without a solution: {problem.message} Report "
                 "the graph and the table."
             )
-        scale = max(problem.x[-1], _LEAST_SCALE)
-        return float(-problem.fun), problem.x[:-1] / scale
+        law = np.zeros(len(amount))
+        law[kept] = problem.x[:-1] / max(problem.x[-1], _LEAST_SCALE)
+        return float(-problem.fun), law
 
-    def _rows(self, per: Array) -> dict[str, Any]:
-        """Return the constraints, with a last column for the scale."""
+    @cached_property
+    def _kind(self) -> Codes:
+        """The number of each type's kind, those being one that no table tells apart."""
+        return grouped(list(self.cells))
+
+    def _undominated(self, amount: Array, per: Array) -> Codes:
+        """Return one type of each kind and denominator, that with the greatest amount."""
+        order = np.lexsort((amount, per, self._kind))
+        same = (np.diff(self._kind[order]) == 0) & (np.diff(per[order]) == 0)
+        return np.asarray(order[np.append(~same, True)])
+
+    @cached_property
+    def _exact(self) -> Any:
+        """The equations of the cells that are known, and that a law sums to the scale."""
+        low = self.low.ravel()
+        exact = low == self.high.ravel()
+        total = np.append(np.ones(self.cells.shape[1]), -1.0)[None]
         sparse = import_scipy("sparse")
+        return sparse.vstack([self._scaled(exact, low), sparse.csr_array(total)]).tocsc()
+
+    @cached_property
+    def _between(self) -> Any:
+        """The inequalities of the cells that are known between limits."""
         low, high = self.low.ravel(), self.high.ravel()
-        exact = low == high
-        apart = np.flatnonzero(~exact & ~np.isnan(low))
-        exact = np.flatnonzero(exact)
+        apart = low < high
+        sparse = import_scipy("sparse")
+        return sparse.vstack([self._scaled(apart, high), -self._scaled(apart, low)]).tocsc()
 
-        def scaled(rows: npt.NDArray[np.intp], right: Array) -> Any:
-            return sparse.hstack([self.matrix[rows], sparse.csr_array(-right[rows, None])])
+    def _scaled(self, cells: npt.NDArray[np.bool_], right: Array) -> Any:
+        """Return equations ``B r = right * scale`` of some cells."""
+        sparse = import_scipy("sparse")
+        chosen = np.flatnonzero(cells)
+        return sparse.hstack([self.matrix[chosen], sparse.csr_array(-right[chosen, None])])
 
-        total = np.append(np.ones(len(per) - 1), -1.0)
-        equal = sparse.vstack(
-            [scaled(exact, low), sparse.csr_array(total[None]), sparse.csr_array(per[None])]
-        )
-        right = np.append(np.zeros(len(exact) + 1), 1.0)
-        between = sparse.vstack([scaled(apart, high), -scaled(apart, low)])
-        rows = {"A_eq": equal.tocsc(), "b_eq": right}
-        if between.shape[0]:
-            rows |= {"A_ub": between.tocsc(), "b_ub": np.zeros(between.shape[0])}
-        return rows
+    def _constraints(self, kept: Codes, per: Array) -> dict[str, Any]:
+        sparse = import_scipy("sparse")
+        columns = np.append(kept, self.cells.shape[1])
+        ratio = sparse.csr_array(np.append(per, 0.0)[None])
+        equal = sparse.vstack([self._exact[:, columns], ratio]).tocsc()
+        found = {"A_eq": equal, "b_eq": np.eye(equal.shape[0])[-1]}
+        if self._between.shape[0]:
+            rows = self._between[:, columns]
+            found |= {"A_ub": rows, "b_ub": np.zeros(rows.shape[0])}
+        return found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import prod
@@ -126,15 +126,10 @@ class ResponseFunctions:
         types = {node: self.function_of[node] for node in moving}
         shape = [self.sizes[node] for node in moving]
         rows = []
-        for context in contexts([self.sizes[name] for name in self.inputs(inner)]):
+        for context in np.ndindex(*(self.sizes[name] for name in self.inputs(inner))):
             values = self.run(types, dict(zip(self.inputs(inner), context, strict=True)))
             rows.append(np.ravel_multi_index([values[node] for node in moving], shape))
         return np.array(rows)
-
-
-def contexts(sizes: Sequence[int]) -> Iterable[tuple[int, ...]]:
-    """Yield all assignments, the last variable moving fastest."""
-    return np.ndindex(*sizes)
 
 
 def _functions(node: str, size: int, parents: Sequence[int]) -> Codes:

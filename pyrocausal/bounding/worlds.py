@@ -12,7 +12,7 @@ from pyrocausal.bounding.terms import Open, Tabled, Term
 from pyrocausal.identification.admg import Admg, Nodes
 from pyrocausal.identification.arrays import NamedArray, sum_product
 
-__all__ = ["Linear", "Range", "World"]
+__all__ = ["Linear", "Range", "World", "impossible_condition"]
 
 Array = npt.NDArray[np.float64]
 
@@ -93,7 +93,11 @@ class World:
         return acted.induced(relevant).districts
 
     def answer(self, term: Callable[[Nodes], Term]) -> Range | Linear:
-        """Return the answer, linear in a law over types if one c-factor at most is open."""
+        """Return the answer, linear in a law over types if one c-factor at most is open.
+
+        Raises:
+            ValueError: The condition has probability 0.
+        """
         terms = [term(nodes) for nodes in self.inner]
         uncertain = [t for t in terms if not (isinstance(t, Tabled) and t.known)]
         left = [t for t in uncertain if isinstance(t, Open)]
@@ -121,6 +125,8 @@ class World:
         low, high = (self._joint([pair[i] for pair in ends]) for i in (0, 1))
         high = np.minimum(high, 1.0)
         if self.given:
+            if not high.any():
+                raise impossible_condition()
             low, high = _conditional(low, high)
         f = self.amount.values.reshape(-1)
         return Range(-_greatest(-f, low, high), _greatest(f, low, high), known)
@@ -132,6 +138,14 @@ class World:
         hidden = {name for factor in at for name in factor.names} - set(outcome)
         values = sum_product(hidden, at).aligned(outcome)
         return np.broadcast_to(values, self.amount.values.shape).reshape(-1)
+
+
+def impossible_condition() -> ValueError:
+    """Return the error about values in ``given`` that don't occur after the action."""
+    return ValueError(
+        "bounds: no model of the graph gives the condition a positive probability after the "
+        "action. Ask given= about values that can occur then."
+    )
 
 
 def _acts(

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["Compilation", "choose_compilation", "worth_capturing"]
+__all__ = ["TOGETHER", "Compilation", "choose_compilation", "worth_capturing"]
 
 # Measured on one core at two gigahertz; ratios decide, so that other machines change little.
 SECONDS_TO_LOAD = 2.0
-RUNS_TO_CAPTURE = 100  # eager steps that tracing and comparing take
-REPLAYED = 0.4  # time of a replayed step, by that of an eager one
+RUNS_TO_CAPTURE = 150  # eager steps that tracing and comparing take
+REPLAYED = 0.6  # time of a replayed step, by that of an eager one
 SECONDS_TO_COMPILE, SECONDS_BY_NODE = 12.0, 0.0075
 GAIN = 3  # what is saved should be so many times what is spent
 LARGE, MANY, HUGE = 2_000, 100_000, 10_000
 TOGETHER = 10  # steps in one call
 SMALL = 1_000  # nodes; larger steps leave little to gain by calling them together
-OVERHEAD = 40e-6  # seconds a call that is saved
+OVERHEAD = 100e-6  # seconds that a step saves there
 
 
 @dataclass(frozen=True)
@@ -63,6 +63,6 @@ def choose_compilation(
     spent = SECONDS_TO_COMPILE + SECONDS_BY_NODE * nodes
     if seconds is not None and (nodes > HUGE or steps * seconds < GAIN * spent):
         return None
-    # A call of ten steps compiles five times as long as a call of one.
-    together = nodes < SMALL and steps * OVERHEAD > GAIN * 5 * spent and not single
+    # A call of ten steps compiles about three times as long as a call of one.
+    together = nodes < SMALL and steps * OVERHEAD > GAIN * 2 * spent and not single
     return Compilation(TOGETHER if together else 1, small)

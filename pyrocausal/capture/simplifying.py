@@ -21,6 +21,7 @@ def simplified(module: GraphModule) -> GraphModule:
     module = GraphModule(module, copy)
     _fold_constants(module)
     _join_views(module)
+    _drop_identities(module)
     module.graph.eliminate_dead_code()
     module.graph.lint()
     module.recompile()
@@ -97,6 +98,36 @@ def _join_views(module: GraphModule) -> None:
         if _shape(node.args[0]) == _shape(node):
             node.replace_all_uses_with(node.args[0])
             module.graph.erase_node(node)
+
+
+def _drop_identities(module: GraphModule) -> None:
+    writable = _writable(module)
+    for node in list(module.graph.nodes):
+        source = _same_as(node)
+        if source is not None and not {node, source} & writable and _alike(node, source):
+            node.replace_all_uses_with(source)
+            module.graph.erase_node(node)
+
+
+def _same_as(node: Node) -> Node | None:
+    """Return what a node hands on: expanded to its own shape, times one, plus zero, detached."""
+    if node.target in (_ATEN.expand.default, _ATEN.detach.default):
+        return node.args[0]  # type: ignore[return-value]
+    neutral = {_ATEN.mul.Tensor: 1, _ATEN.div.Tensor: 1, _ATEN.add.Tensor: 0, _ATEN.sub.Tensor: 0}
+    if node.target not in neutral or node.kwargs or len(node.args) != 2:
+        return None
+    source, number = node.args
+    exact = isinstance(number, int | float) and number == neutral[node.target]
+    return source if exact and isinstance(source, Node) else None
+
+
+def _alike(one: Node, two: Node) -> bool:
+    a, b = one.meta.get("val"), two.meta.get("val")
+    return (
+        isinstance(a, Tensor)
+        and isinstance(b, Tensor)
+        and (a.shape, a.stride(), a.dtype) == (b.shape, b.stride(), b.dtype)
+    )
 
 
 def _shape(node: Any) -> Any:

@@ -9,7 +9,9 @@ from unittest.mock import patch
 
 import torch
 from torch import Tensor
+from torch._guards import TracingContext, tracing
 from torch._ops import OpOverload
+from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.distributions import Distribution
 from torch.fx import GraphModule, Node
 from torch.fx.experimental.proxy_tensor import make_fx
@@ -110,7 +112,9 @@ def trace(function: Callable[..., Any], arguments: Sequence[Tensor]) -> Graph:
         return results
 
     # Objects that were made before may still validate, with a truth value; eager runs did so.
-    with patch.object(Distribution, "_validate_sample", lambda *_: None):
+    # One mode for the shapes of all operations: torch would make one for each, slowly.
+    shapes = TracingContext(FakeTensorMode(allow_fallback_kernels=True))
+    with patch.object(Distribution, "_validate_sample", lambda *_: None), tracing(shapes):
         module = make_fx(trapped, tracing_mode="real")(*arguments)
     return Graph(module, _operations(module), _spread(module, places))
 

@@ -75,7 +75,7 @@ def read_table(path: Path, columns: Collection[str], **options: Any) -> pd.DataF
         The table.
 
     Raises:
-        ValueError: If a column is missing, as in a file without its header line.
+        ValueError: If a column is missing, as in a file without its header line, or all are.
 
     Example:
         >>> read_table(shipped("close_college.csv"), ["educ", "lwage"]).shape
@@ -83,7 +83,10 @@ def read_table(path: Path, columns: Collection[str], **options: Any) -> pd.DataF
     """
     import pandas as pd
 
-    table: pd.DataFrame = pd.read_csv(path, **options)
+    try:
+        table: pd.DataFrame = pd.read_csv(path, **options)
+    except pd.errors.EmptyDataError as error:
+        raise ValueError(f"{path} is empty; expected a table. Put the right file there.") from error
     missing = sorted(set(columns) - set(table.columns))
     if missing:
         raise ValueError(

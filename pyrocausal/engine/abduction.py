@@ -15,6 +15,7 @@ from pyrocausal.engine.rows import Layout, Site, over_events
 from pyrocausal.engine.structural import StructuralRun
 from pyrocausal.errors import IncompleteEvidence, NotAbducible
 from pyrocausal.interventions import Policy, Set, World
+from pyrocausal.naming import describe_abduction
 from pyrocausal.noise import StructuralEquation
 from pyrocausal.requirements import require
 
@@ -55,6 +56,9 @@ class Abduction:
     shared: Mapping[str, Tensor] = field(default_factory=dict)
     densities: Mapping[str, Tensor] = field(default_factory=dict)
     origin: Origin | None = None
+
+    def __repr__(self) -> str:
+        return describe_abduction(self)
 
 
 def abduct(

@@ -1,6 +1,6 @@
 """Base points: the rows of values at which a program is pinned, from likely ones to far ones."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, TypeVar
 
@@ -17,7 +17,6 @@ __all__ = ["BasePoints", "Column", "Points", "base_points", "unbroken"]
 
 _MIXED = 256  # rows where far values of several variables meet
 _SCENES = 4  # far values of what all units share
-_FEW = 4  # rows not worth halving again
 
 Run = Callable[..., dict[str, Any]]
 Found = TypeVar("Found")
@@ -48,6 +47,11 @@ class Points:
     anatomy: Anatomy
     ids: Tensor
 
+    @property
+    def all(self) -> slice:
+        """All rows."""
+        return slice(0, len(self.ids))
+
     def take(self, rows: Tensor | slice) -> "Points":
         """Return some of the rows."""
         columns = {key: value[rows] for key, value in self.columns.items()}
@@ -56,6 +60,17 @@ class Points:
     def having(self, columns: Mapping[Column, Tensor]) -> "Points":
         """Return the points with other values in some columns."""
         return replace(self, columns={**self.columns, **columns})
+
+    def joined(self, others: Iterable["Points"]) -> "Points":
+        """Return these rows and those of others, which have the same shared values."""
+        tables = [self, *others]
+        columns = {key: torch.cat([t.columns[key] for t in tables]) for key in self.columns}
+        return replace(self, columns=columns, ids=torch.cat([t.ids for t in tables]))
+
+    def unbroken(self, attempt: Callable[["Points"], "Points"]) -> "Points":
+        """Return what an attempt makes of these points, without those where it fails."""
+        found = unbroken(self.all, lambda rows: attempt(self.take(rows)))
+        return self.take(slice(0, 0)).joined(found)
 
     def of(self, name: str) -> Tensor:
         """Return the values of a variable in program shape."""
@@ -93,14 +108,14 @@ class BasePoints:
     shared: Mapping[str, Tensor]
 
 
-def unbroken(points: Points, attempt: Callable[[Points], Found]) -> list[Found]:
-    """Attempt something at all points but those where the program breaks down.
+def unbroken(rows: slice, attempt: Callable[[slice], Found]) -> list[Found]:
+    """Attempt something on all rows but those where the program breaks down.
 
     Far from the prior a program may fail (a matrix that is no covariance, an index past the end).
-    Rows that fail are halved until they are few, and those are left out.
+    Rows that fail are halved until the one that does is found and left out.
 
     Args:
-        points: The points.
+        rows: The rows.
         attempt: What to do there.
 
     Returns:
@@ -111,15 +126,15 @@ def unbroken(points: Points, attempt: Callable[[Points], Found]) -> list[Found]:
         NotVectorized: The program asks for the truth of several rows at once.
     """
     try:
-        return [attempt(points)]
+        return [attempt(rows)]
     except (SitesChanged, NotVectorized):
         raise
     except (RuntimeError, ValueError, IndexError):
-        rows = len(points.ids)
-        if rows <= _FEW:
+        if rows.stop - rows.start <= 1:
             return []
-        halves = slice(0, rows // 2), slice(rows // 2, rows)
-        return [found for half in halves for found in unbroken(points.take(half), attempt)]
+        middle = (rows.start + rows.stop) // 2
+        halves = slice(rows.start, middle), slice(middle, rows.stop)
+        return [found for half in halves for found in unbroken(half, attempt)]
 
 
 def base_points(
@@ -159,9 +174,7 @@ def base_points(
         yield _around(program, replace(drawn, shared=scene), far, shared, known)
 
 
-def _drawn(
-    program: Program, anatomy: Anatomy, given: Mapping[str, Any], rows: int
-) -> Points:
+def _drawn(program: Program, anatomy: Anatomy, given: Mapping[str, Any], rows: int) -> Points:
     values = sample_values(program, anatomy, given, rows)
     columns = {
         Column(name): values[name].movedim(len(variable.inner), 0)
@@ -223,17 +236,17 @@ def _around(
     )
     kept = {key: single.columns[key][alone[key][single.ids]] for key in far}
     others = {key: torch.cat([value, kept[key]]) for key, value in drawn.columns.items()}
-    tables = [single, _mixed(program, drawn, kept, {}, min(_MIXED, max(64, limit // 2)))]
+    tables = [_mixed(program, drawn, kept, {}, min(_MIXED, limit // 2))]
     if known:
         evidence = {_column(drawn, name): value for name, value in known.items()}
         tables.append(_mixed(program, drawn, kept, evidence, 64))
-    return BasePoints(_joined(tables), others, shared)
+    return BasePoints(single.joined(tables), others, shared)
 
 
 def _limit(drawn: Points) -> int:
     """Return about how many rows are worth their time and memory."""
     cells = sum(value[0].numel() for value in drawn.columns.values())
-    return min(2048, max(64, 2**18 // max(cells, 1)))
+    return min(2048, max(128, 2**18 // max(cells, 1)))
 
 
 def _column(drawn: Points, name: str) -> Column:
@@ -258,7 +271,11 @@ def _mixed(
     for key, choice in kept.items():
         if key in known:
             column = background.columns[key]
-            told = known[key].expand(size, *column.shape[1:]).repeat(rows // size, *[1] * (column.dim() - 1))
+            told = (
+                known[key]
+                .expand(size, *column.shape[1:])
+                .repeat(rows // size, *[1] * (column.dim() - 1))
+            )
             values[key] = torch.where(told.isnan(), column, told).to(column.dtype)
             held[key] = torch.ones(rows, dtype=torch.bool)
         elif len(choice):
@@ -275,7 +292,7 @@ def _settled(
 ) -> Points:
     """Put values on rows, and let deterministic variables follow where they are not held."""
 
-    def follow(points: Points) -> Points:
+    def followed(points: Points) -> Points:
         found = points.run(program, run_settled)
         columns = {}
         for name, variable in points.anatomy.variables.items():
@@ -289,20 +306,11 @@ def _settled(
         key: _where(mask, slice(None), values[key], background.columns[key])
         for key, mask in held.items()
     }
-    rows = torch.arange(len(background.ids))
-    return _joined(unbroken(replace(background.having(placed), ids=rows), follow))
+    ids = torch.arange(len(background.ids))
+    return replace(background.having(placed), ids=ids).unbroken(followed)
 
 
 def _where(mask: Tensor | None, rows: Tensor | slice, value: Tensor, other: Tensor) -> Tensor:
     if mask is None:
         return other
     return torch.where(over_events(mask[rows].to(value.device), value), value, other)
-
-
-def _joined(tables: list[Points]) -> Points:
-    columns = {
-        key: torch.cat([table.columns[key] for table in tables]) for key in tables[0].columns
-    }
-    return replace(
-        tables[0], columns=columns, ids=torch.cat([table.ids for table in tables])
-    )

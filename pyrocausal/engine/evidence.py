@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
 from numbers import Integral
 from typing import Any
 
@@ -10,15 +9,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pyrocausal.engine.casting import as_tensor, cast
 from pyrocausal.engine.tracing import Variable
 from pyrocausal.errors import UnknownVariable
-from pyrocausal.requirements import all_finite, require
+from pyrocausal.requirements import all_finite
 
 __all__ = [
     "Evidence",
     "as_sequence",
-    "as_tensor",
-    "cast",
     "columns_of",
     "count_of",
     "names_of_units",
@@ -150,65 +148,6 @@ def _check_finite_inputs(tensor: Tensor, what: str) -> None:
     )
 
 
-def as_tensor(value: Any, what: str) -> Tensor:
-    """Turn a number, list, array, Series or tensor into a tensor.
-
-    Raises:
-        TypeError: What is no number.
-        ValueError: A nested list that is no array.
-    """
-    if isinstance(value, Tensor):
-        return value
-    if value is None:
-        raise TypeError(
-            f"{what} is None; expected numbers. Leave it out, or give NaN for missing."
-        )
-    try:
-        array = np.asarray(value)
-    except ValueError:
-        raise ValueError(
-            f"{what} has rows of differing lengths; expected numbers of one shape."
-        ) from None
-    if array.dtype == object:
-        array = _from_objects(array, what, value)
-    if array.dtype.kind not in "biuf":
-        raise _no_number(what, array.ravel()[0], value)
-    # A table's columns may be read-only, or strided backwards: torch takes neither.
-    return torch.from_numpy(np.array(array, copy=True)).reshape(array.shape)
-
-
-def cast(value: Tensor, dtype: torch.dtype, what: str) -> Tensor:
-    """Cast to a site's dtype; to an integer type only where that changes no value.
-
-    Raises:
-        ValueError: A value would change, or be infinite.
-    """
-    if value.dtype == dtype:
-        return value
-    if value.is_complex():
-        raise TypeError(f"{what} is complex; expected real numbers.")
-    result = value.to(dtype)
-    if not dtype.is_floating_point:
-        same = (result.to(value.dtype) == value).flatten()
-        require(
-            same,
-            lambda: ValueError(
-                f"{what} holds {value.flatten()[~same][0].item():g}, but the site takes whole "
-                f"numbers ({dtype})."
-            ),
-        )
-    elif value.dtype == torch.float64:
-        fits = (result.isfinite() == value.isfinite()).flatten()
-        require(
-            fits,
-            lambda: ValueError(
-                f"{what} holds {value.flatten()[~fits][0].item():g}, which is too large for the "
-                f"site's {dtype}. Measure it in other units, or write the program in float64."
-            ),
-        )
-    return result
-
-
 def columns_of(given: Any, where: str) -> dict[str, Any]:
     """Return by name the columns of a mapping or DataFrame, or the values of one row of it.
 
@@ -250,35 +189,6 @@ def _labels(columns: Mapping[str, Any], units: int) -> Any:
 
 def _is_series(given: Any) -> bool:
     return hasattr(given, "to_numpy") and hasattr(given, "index") and not hasattr(given, "columns")
-
-
-def _from_objects(array: Any, what: str, given: Any) -> Any:
-    # pandas marks what is missing by None or, in its nullable columns, by pandas.NA.
-    values = [np.nan if v is None or type(v).__name__ == "NAType" else v for v in array.ravel()]
-    numbers = []
-    for value in values:
-        try:
-            if isinstance(value, str):
-                raise TypeError  # float() would read "1.5"
-            numbers.append(float(value))
-        except (TypeError, ValueError):
-            raise _no_number(what, value, given) from None
-    return np.array(numbers).reshape(array.shape)
-
-
-def _no_number(what: str, example: Any, given: Any) -> TypeError:
-    if str(getattr(given, "dtype", "")) == "category":
-        codes = "its .cat.codes" if hasattr(given, "cat") else "its .codes"
-        cure = f"Pass {codes}, with NaN in the place of -1, where a value is missing."
-    elif isinstance(example, datetime | date | np.datetime64):
-        cure = "Pass the time since some date, such as (column - column.min()).dt.days."
-    elif isinstance(example, timedelta | np.timedelta64):
-        cure = "Pass the time in some unit, such as column.dt.total_seconds()."
-    else:
-        cure = "Code categories as 0, 1, 2, ..., and leave NaN where a value is missing."
-    return TypeError(
-        f"{what} holds {str(example)!r} of type {type(example).__name__}; expected numbers. {cure}"
-    )
 
 
 def _number_of_units(

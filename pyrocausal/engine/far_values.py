@@ -87,33 +87,42 @@ def _shuffled(value: Tensor, dim: int) -> Tensor:
 
 def _reals(value: Tensor, dim: int, support: Any) -> Tensor:
     if support is None:
-        return _guessed(value)
+        return _guessed(value, dim)
     if support is constraints.real:
-        return _both_sides(value)
+        return _both_sides(value, dim)
     try:
         line = transform_to(support)
         start = line.inv(value).nan_to_num(0.0, 30.0, -30.0)
     except NotImplementedError:
         return _shuffled(value, dim)
-    # Up to 10 standard deviations on that line: e^20 times as large, or as near to a bound.
-    found: Tensor = line(start + torch.randn_like(start) * 10 ** torch.rand_like(start))
+    # On the unconstrained line 16 is e^16 times as large, or as near to a bound.
+    rank, sign = _ladder(start, dim)
+    found: Tensor = line(start + 16 * rank * sign)
     return torch.where(found.isfinite(), found, value)
 
 
-def _guessed(value: Tensor) -> Tensor:
+def _guessed(value: Tensor, dim: int) -> Tensor:
     """Return far numbers in what looks like the range of those drawn."""
+    if bool((value == value.flatten()[0]).all()):
+        return _both_sides(value, dim)
     if bool(((value >= 0) & (value <= 1)).all()):
         return torch.rand_like(value)
-    found = _both_sides(value)
+    found = _both_sides(value, dim)
     return found.abs() if bool((value >= 0).all()) else found
 
 
-def _both_sides(value: Tensor) -> Tensor:
+def _both_sides(value: Tensor, dim: int) -> Tensor:
     # Scales of the variation and of the size: the one shows what lies in the tails, the other
     # what lies beyond zero for a variable that varies little.
     finite = value[value.isfinite()]
     size = finite.abs().amax() + 1 if finite.numel() else value.new_ones(())
     spread = finite.std() if finite.numel() > 1 and bool(finite.std() > 0) else size
     unit = torch.where(torch.rand_like(value) < 0.5, spread, size)
-    away = torch.randn_like(value).sign() * unit * 10 ** (3 * torch.rand_like(value))
-    return torch.where(value.isfinite(), value + away, value)
+    rank, sign = _ladder(value, dim)
+    return torch.where(value.isfinite(), value + sign * unit * 10 ** (3 * rank), value)
+
+
+def _ladder(value: Tensor, dim: int) -> tuple[Tensor, Tensor]:
+    """Return the steps of a ladder from 0 to 1 in random order on the rows, and signs for them."""
+    step = torch.rand_like(value).argsort(dim)
+    return step / value.shape[dim], 1 - 2 * (step % 2)

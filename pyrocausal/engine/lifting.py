@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from pyrocausal.engine.evidence import as_tensor
+from pyrocausal.engine.casting import as_tensor
 from pyrocausal.interventions import Action, Edge, Set, Shift, World
 
 __all__ = ["Lifted", "lift", "same_worlds"]

@@ -6,14 +6,23 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.distributions import constraints
 from torch.distributions.transforms import Transform, _InverseTransform
 
-from pyrocausal.engine.evidence import as_tensor, cast
+from pyrocausal.engine.casting import as_tensor, cast
 from pyrocausal.engine.rows import Layout, support_of
 from pyrocausal.interventions import Action, Edit, Policy, Set, Shift
-from pyrocausal.requirements import require, require_finite
+from pyrocausal.requirements import is_captured, require, require_finite
 
-__all__ = ["changed", "check_finite", "check_support", "map_tensors", "place", "spread"]
+__all__ = [
+    "changed",
+    "check_finite",
+    "check_support",
+    "leaves_support",
+    "map_tensors",
+    "place",
+    "spread",
+]
 
 
 def place(value: Any, part: Tensor, event_dim: int, layout: Layout | None, name: str) -> Tensor:
@@ -167,6 +176,21 @@ def check_support(fn: Any, value: Tensor, what: str) -> None:
         )
 
     require(inside, error)
+
+
+def leaves_support(fn: Any, value: Tensor) -> bool:
+    """Say whether a continuous site was set to a value that its distribution never takes."""
+    support = support_of(fn)
+    while isinstance(support, constraints.independent):
+        support = support.base_constraint
+    anywhere = support in (None, constraints.real, constraints.real_vector)
+    if anywhere or support.is_discrete:
+        return False
+    inside = support.check(value)
+    if is_captured():
+        require(inside, RuntimeError)  # the eager run that follows tells what comes of it
+        return False
+    return not bool(inside.all())
 
 
 def _expand(tensor: Tensor, shape: tuple[int, ...], name: str) -> Tensor:

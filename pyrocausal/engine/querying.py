@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 import torch
 from torch import Tensor
@@ -13,8 +13,10 @@ from pyrocausal.engine.rows import Layout, Program, RowMessenger, Site, run_on_r
 from pyrocausal.errors import NotAbducible
 from pyrocausal.noise import Coupling, Stream, StructuralEquation, structural_equation
 
-__all__ = ["Noise", "Query", "Replay", "Run", "Tensors", "eagerly", "input_rows"]
+__all__ = ["SMALL", "Noise", "Query", "Replay", "Run", "Tensors", "eagerly", "input_rows"]
 
+SMALL: Final = 20_000
+"""Rows up to which every query is checked; in larger ones the checks would show in the time."""
 Tensors = dict[str, dict[str, Tensor]]
 """Tensors by group and name."""
 

@@ -315,6 +315,11 @@ def _explained(error: Exception, last: str) -> Exception | None:
             "after it the program asks for one number or one truth value of a whole batch "
             "(an `if` or `.item()` on a site's value). Write torch.where instead.",
         )
+    if "to satisfy the constraint" in text:
+        return ValueError(
+            f"A distribution that the program makes after {last!r} has impossible parameters: "
+            f"{text.splitlines()[0]} An intervention may have set a variable to what it never is."
+        )
     if f"Shape mismatch inside plate('{UNITS}')" in text:
         return NotVectorized(
             text.partition(" at site ")[2].partition(" dim ")[0],

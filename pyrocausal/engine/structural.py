@@ -7,10 +7,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pyrocausal.engine.evidence import cast
+from pyrocausal.engine.casting import cast
 from pyrocausal.engine.pinning import SitesChanged
-from pyrocausal.engine.placing import changed, check_finite, check_support, place, spread
-from pyrocausal.engine.querying import Noise, Query, input_rows
+from pyrocausal.engine.placing import (
+    changed,
+    check_finite,
+    check_support,
+    leaves_support,
+    place,
+    spread,
+)
+from pyrocausal.engine.querying import SMALL, Noise, Query, input_rows
 from pyrocausal.engine.rows import Layout, RowMessenger, Site
 from pyrocausal.engine.tracing import quiet_seed
 from pyrocausal.errors import NotAbducible
@@ -24,6 +31,7 @@ from pyrocausal.interventions import (
     World,
 )
 from pyrocausal.noise import StructuralEquation, structural_equation
+from pyrocausal.requirements import require
 
 __all__ = ["StructuralRun", "by_site", "edges_by_target"]
 
@@ -93,7 +101,18 @@ class StructuralRun(RowMessenger):
         if site.shared:
             self.shared_names.add(site.name)
             return self._visit_shared(site)
-        return self.acted(site, self.natural(site))
+        value = self.acted(site, self.natural(site))
+        if self.layout.rows <= SMALL:
+            self._refuse_nan(site, value)
+        return value
+
+    def _refuse_nan(self, site: Site, value: Tensor) -> None:
+        if value.is_floating_point():
+            error = ValueError(
+                f"The program gives NaN at {site.name!r}. Look at what it is computed from: a "
+                "logarithm or root of a negative number, a division by zero."
+            )
+            require(~value.isnan(), lambda: error)
 
     def natural(self, site: Site) -> Tensor:
         """Return what the site's own equation gives, in program shape."""
@@ -169,6 +188,9 @@ class StructuralRun(RowMessenger):
             check_finite(value, site.name)
         if site.value is None:
             check_support(site.fn, value, f"do({site.name!r})")
+            if leaves_support(site.fn, value):
+                # What is below may have no meaning there: from here on torch checks parameters.
+                torch.distributions.Distribution.set_default_validate_args(True)
         return value
 
     def _set(self, site: Site, natural: Tensor, actions: Sequence[tuple[int, Action]]) -> Tensor:

@@ -56,6 +56,8 @@ class FitReport:
         parameters: Number of parameters, each entry of a tensor counted.
         seed: Gives the same fit again.
         note: What else to know.
+        path: The way the steps took: ``"eager"``, as Pyro runs them, ``"replayed"`` as a graph
+            of tensor operations, or ``"compiled"``.
     """
 
     losses: Tensor
@@ -68,6 +70,7 @@ class FitReport:
     parameters: int
     seed: int
     note: str = ""
+    path: str = "eager"
 
     @property
     def steps(self) -> int:
@@ -85,7 +88,7 @@ class FitReport:
     def __repr__(self) -> str:
         lines = [
             f"fit: {self.units} units, {self.parameters} parameters, {self.steps} steps in "
-            f"{self.seconds:.1f} s, seed {self.seed}",
+            f"{self.seconds:.1f} s ({self.path}), seed {self.seed}",
             f"stopped: {self.stopped}",
         ]
         if self.steps:

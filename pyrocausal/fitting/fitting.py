@@ -12,17 +12,23 @@ import pyro
 import torch
 from torch import Tensor, nn
 
-from pyrocausal.engine.evidence import read_inputs
-from pyrocausal.engine.parameters import modules_of
+from pyrocausal.engine.parameters import evaluating, modules_of
 from pyrocausal.engine.rows import undisturbed
-from pyrocausal.engine.tracing import find_graph, quiet_seed
+from pyrocausal.engine.tracing import quiet_seed
 from pyrocausal.fitting.fit_report import FitReport, Score, baseline, compare
 from pyrocausal.fitting.guiding import FittedGuide, rebase
-from pyrocausal.fitting.objective import Objective, check_sites, faults, negative_elbo
-from pyrocausal.fitting.observing import Units, incomplete, missing_causes, read_units
+from pyrocausal.fitting.objective import (
+    Objective,
+    check_sites,
+    faults,
+    negative_elbo,
+    with_densities,
+)
+from pyrocausal.fitting.observing import incomplete
+from pyrocausal.fitting.options import check_settings, read_device, read_seed
+from pyrocausal.fitting.reading import read_data
+from pyrocausal.fitting.supports import within_supports
 from pyrocausal.fitting.training import Settings, Split, Training, not_finite, training_mode
-from pyrocausal.graph import CausalGraph
-from pyrocausal.noise import draw_seed
 from pyrocausal.verbs.core import Core, Standing
 
 __all__ = ["fit"]
@@ -52,18 +58,20 @@ def fit(
 ) -> FitReport:
     """Fit the mechanisms to data; see ``SCM.fit``."""
     started = time.perf_counter()
-    _check_settings(settings, validation)
+    check_settings(settings, validation)
+    seed = read_seed(seed, "fit()")
     data = _with_evidence(data, standing)
     if device is not None:
-        core.to(_available(torch.device(device)))
-    seed = draw_seed() if seed is None else seed
+        core.to(read_device(device, "fit()"))
     with core.session(grad=True), torch.enable_grad(), undisturbed(), quiet_seed(seed):
-        units, causes = _read(core, data, inputs)
+        units, causes = read_data(core, data, inputs)
         if causes and guide is None:
             raise incomplete(causes)
         _forget_guide(core, guide)
         objective = Objective(core, units, guide, causes)
         modules = [module for _, module in _modules(objective)]
+        for module in modules:
+            module.to(core.place())  # a guide was perhaps made elsewhere
         with training_mode(modules):
             training, note = _prepare(objective, modules, validation, settings)
             training.run()
@@ -81,6 +89,7 @@ def fit(
         parameters=sum(p.numel() for p in training.parameters),
         seed=seed,
         note=note,
+        path=training.path,
     )
 
 
@@ -92,13 +101,16 @@ def _prepare(
     split = _split(number, validation, objective.core.place())
     # A first run registers the parameters, those of an AutoGuide too.
     rows = split.train[:size]
-    traces = objective.traces(rows, objective.units.rows(rows), len(split.train) / len(rows))
+    units = objective.units.rows(rows)
+    with within_supports(units, rows):
+        traces = objective.run(rows, units, len(split.train) / len(rows))
     check_sites(objective, *traces)
-    value, gradient = negative_elbo(*traces)
+    value, gradient = negative_elbo(*with_densities(*traces))
     if not bool(value.isfinite()):
         raise not_finite("at the start", faults(*traces))
     parameters = _parameters(objective)
     _check_registered(gradient, parameters, objective)
+    _check_unseen(objective, modules, torch.cat([split.train[size:], split.held_out]), size)
     note = TOO_FEW if validation and not len(split.held_out) else ""
     if len(split.held_out) and any(hasattr(p, "_pyro_subsample") for p in parameters):
         split, note = _split(number, 0.0, objective.core.place()), PER_UNIT
@@ -106,31 +118,15 @@ def _prepare(
     return Training(objective, split, parameters, modules, settings), note
 
 
-def _read(core: Core, data: Any, inputs: Mapping[str, Any] | None) -> tuple[Units, dict[str, str]]:
-    seen = core.read(data, inputs, where="data")
-    if seen.scalar:
-        raise ValueError(
-            "fit() got no units: data hold one value for each variable. Pass arrays, units first."
-        )
-    variables = core.anatomy.variables
-    causes = missing_causes(seen, _possible_graph(core), variables) if seen.observed else {}
-    return read_units(seen, read_inputs(inputs, seen.units, core.place()), variables), causes
-
-
-def _possible_graph(core: Core) -> CausalGraph:
-    """Return the graph with the effects that are zero only at the parameters there are now."""
-    before = core.graph
-    tensors = [tensor for tensor in core.scope.named().values() if tensor.is_floating_point()]
-    kept = [tensor.detach().clone() for tensor in tensors]
-    with core.session():
-        try:
-            for tensor in tensors:
-                tensor.add_(torch.randn_like(tensor))
-            other = find_graph(core.program, core.anatomy, core.example_inputs, core.latent)
-        finally:
-            for tensor, value in zip(tensors, kept, strict=True):
-                tensor.copy_(value)
-    return CausalGraph({*before.edges, *other.edges}, nodes=before.nodes)
+def _check_unseen(
+    objective: Objective, modules: list[nn.Module], others: Tensor, size: int
+) -> None:
+    """Check the supports at units that the first run has left out; nothing moves."""
+    with torch.no_grad(), evaluating(modules), quiet_seed(0):
+        for rows in others.split(size) if len(others) else ():
+            units = objective.units.rows(rows)
+            with within_supports(units, rows):
+                objective.run(rows, units, 1.0)
 
 
 def _with_evidence(data: Any, standing: Standing) -> Any:
@@ -175,9 +171,8 @@ def _check_registered(loss: Tensor, parameters: list[Tensor], objective: Objecti
             more = ", ..." if len(names) > 4 else ""
             raise ValueError(
                 f"The loss depends on the parameters {', '.join(names[:4])}{more} of {name}, "
-                "which are not registered and would stay as they are. Add "
-                f'pyro.module("{name}", {name}) to the program, or freeze them with '
-                f"{name}.requires_grad_(False)."
+                f"which are not registered and would stay as they are. {_cure(name, objective)}, "
+                f"or freeze them with {name}.requires_grad_(False)."
             )
     if strangers:
         shape = tuple(next(iter(strangers.values())).shape)
@@ -190,6 +185,15 @@ def _check_registered(loss: Tensor, parameters: list[Tensor], objective: Objecti
             "There is nothing to fit: the program has no parameters that its density depends on. "
             "Add pyro.param or pyro.module statements."
         )
+
+
+def _cure(name: str, objective: Objective) -> str:
+    owners = [other for other, _ in _modules(objective) if name.startswith(f"{other}.")]
+    if owners:
+        return (
+            f"{owners[0]} keeps it in a plain container: make that an nn.ModuleList or ModuleDict"
+        )
+    return f'Add pyro.module("{name}", {name}) to the program'
 
 
 def _leaves(loss: Tensor) -> Iterator[Tensor]:
@@ -229,26 +233,4 @@ def _judge(objective: Objective, training: Training) -> tuple[tuple[Score, ...],
     if not training.held_out:
         return (), None
     dull = baseline(objective.units, training.split.train, training.split.held_out)
-    return compare(training.scores(), dull)
-
-
-def _available(device: torch.device) -> torch.device:
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise ValueError("fit() got device='cuda', but no CUDA device is available.")
-    return device
-
-
-def _check_settings(settings: Settings, validation: float) -> None:
-    size = settings.batch_size
-    for name, value in (
-        ("steps", settings.steps),
-        ("batch_size", 1 if size is None else size),
-        ("patience", settings.patience),
-    ):
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise ValueError(f"fit() got {name}={value!r}; expected a positive whole number.")
-    if not 0 <= validation < 1:
-        raise ValueError(
-            f"fit() got validation={validation!r}; expected the fraction of units to hold out, at "
-            "least 0 and below 1."
-        )
+    return compare(training.held_out.by_variable(), dull)

@@ -13,9 +13,11 @@ from pyrocausal.building import Edges, Mechanisms, build
 from pyrocausal.engine.tracing import quiet_seed
 from pyrocausal.fitting.fit_report import FitReport
 from pyrocausal.fitting.fitting import fit
+from pyrocausal.fitting.options import read_seed
+from pyrocausal.fitting.paths import Compile
 from pyrocausal.fitting.saving import load, save
 from pyrocausal.fitting.training import Settings
-from pyrocausal.noise import Coupling, draw_seed
+from pyrocausal.noise import Coupling
 from pyrocausal.verbs.core import Core, Standing
 
 __all__ = ["Learning"]
@@ -41,6 +43,7 @@ class Learning:
         patience: int = 10,
         inputs: Mapping[str, Any] | None = None,
         progress: bool | None = None,
+        compile: Compile = "auto",
         device: torch.device | str | None = None,
         seed: int | None = None,
     ) -> FitReport:
@@ -61,11 +64,16 @@ class Learning:
             patience: Looks (one every 50 steps or so) at them without a rise before stopping.
             inputs: The program's arguments by name, units first.
             progress: Whether to show a bar; ``None`` shows one on a terminal.
+            compile: Whether to turn a step (program, guide, gradient and optimizer) into one
+                compiled graph. ``"auto"`` does so where it pays and is certainly the same, else
+                warns and runs the program as it stands; ``True`` raises instead.
             device: Where to fit, such as ``"cuda"``; the SCM stays there.
             seed: Gives the same fit again.
 
         Raises:
             IncompleteEvidence: A variable has neither data nor a site in the guide.
+            NotCapturable: With ``compile=True``, a program that a graph can't stand for.
+            RuntimeError: With ``compile=True``, where compiling doesn't work.
             ValueError: A loss that is not finite, parameters that are not registered.
 
         Example:
@@ -77,20 +85,29 @@ class Learning:
             >>> round(model.sample(10_000, seed=0)["x"].mean().item(), 1)
             3.0
         """
-        settings = Settings(steps, batch_size, lr, optimizer, patience, progress)
-        return fit(
+        settings = Settings(steps, batch_size, lr, optimizer, patience, progress, compile)
+        self._core.report = fit(
             self._core, self._standing, data, guide, inputs, validation, device, seed, settings
         )
+        return self._core.report
+
+    @property
+    def report(self) -> FitReport | None:
+        """How the last fit went, that of ``from_graph`` included; ``None`` before any."""
+        return self._core.report
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the parameters and buffers to one file.
 
-        The program and a guide are code, and not in it.
+        The program and a guide are code, and not in it. Of what ``from_graph`` built it holds the
+        graph, and what this library's mechanisms were made with, so that ``load(path)`` needs
+        nothing else.
 
         Args:
             path: The file, in the safetensors format; replaced at once or not at all.
 
         Raises:
+            OSError: A folder that is not there, or that can't be written to.
             ValueError: An SCM under ``do`` or ``condition``.
         """
         save(self._core, self._standing, self.name, path)
@@ -108,6 +125,8 @@ class Learning:
     ) -> Self:
         """Build an SCM from a graph; with data, choose the mechanisms that lack, and fit all.
 
+        How the fit went is in ``report``.
+
         Args:
             graph: A causal graph, or its edges ``(cause, effect)``. A latent variable needs a
                 mechanism, and a ``guide`` to be fitted.
@@ -123,7 +142,8 @@ class Learning:
 
         Raises:
             UnknownVariable: A mechanism or column that is no variable.
-            TypeError: A column of strings.
+            TypeError: A column of words or dates; a mechanism that can't be called with the
+                values of its parents.
             ValueError: A variable without mechanism or data, or with data that tell no mechanism.
 
         Example:
@@ -136,7 +156,7 @@ class Learning:
         """
         if data is None and fit:
             raise ValueError(f"from_graph() got {', '.join(fit)} but no data to fit.")
-        with quiet_seed(draw_seed() if seed is None else seed):
+        with quiet_seed(read_seed(seed, "from_graph()")):
             program = build(graph, mechanisms, data)
         model = cls(program, latent=program.latent, name="graph")  # type: ignore[call-arg]
         if data is not None:
@@ -147,7 +167,7 @@ class Learning:
     def load(
         cls,
         path: str | os.PathLike[str],
-        program: Callable[..., Any],
+        program: Callable[..., Any] | None = None,
         *,
         inputs: Mapping[str, Any] | None = None,
         noise: Mapping[str, Coupling] | None = None,
@@ -156,12 +176,16 @@ class Learning:
 
         Args:
             path: The file.
-            program: The program that was saved; its modules take over what is in the file.
+            program: The program that was saved, or an SCM of it; its modules take over what is in
+                the file. Not needed for what ``from_graph`` built of this library's mechanisms
+                and plain distributions: the file says how to build it again.
             inputs: Some of the program's arguments by name, units first, if it takes any.
             noise: The couplings that are functions; named ones are in the file.
 
         Raises:
-            ValueError: A damaged file, or one of another program.
+            FileNotFoundError: No file.
+            ValueError: A damaged file, or one of another program; a file of code of one's own
+                without the program.
 
         Example:
             >>> import tempfile

@@ -17,7 +17,15 @@ from pyrocausal.fitting.guiding import GuideRun, read_guide
 from pyrocausal.fitting.observing import Observed, Units, UnitsPlate, incomplete
 from pyrocausal.verbs.core import Core
 
-__all__ = ["LATENTS", "Objective", "check_sites", "faults", "negative_elbo"]
+__all__ = [
+    "LATENTS",
+    "Objective",
+    "base_of",
+    "check_sites",
+    "faults",
+    "negative_elbo",
+    "with_densities",
+]
 
 LATENTS = "(latents)"  # what the scores of all latent variables together are called
 
@@ -53,6 +61,10 @@ class Objective:
             self.core.program(**self.observed.units.inputs)
 
     def traces(self, rows: Tensor, units: Units, scale: float) -> tuple[Trace, Trace]:
+        """Run guide and program, and return their traces with their densities; see ``run``."""
+        return with_densities(*self.run(rows, units, scale))
+
+    def run(self, rows: Tensor, units: Units, scale: float) -> tuple[Trace, Trace]:
         """Run guide and program.
 
         Args:
@@ -61,7 +73,7 @@ class Objective:
             scale: How many units each of them stands for.
 
         Returns:
-            The traces of program and guide, with their densities.
+            The traces of program and guide, without densities.
         """
         self.plate.at(rows, scale)
         self.observed.units, self.observed.drawn = units, {}
@@ -72,8 +84,6 @@ class Objective:
             if name in guide.nodes
         }
         model = poutine.trace(poutine.replay(self.model, trace=guide)).get_trace()
-        model.compute_log_prob()
-        guide.compute_score_parts()
         return model, guide
 
     def scores(self, rows: Tensor, units: Units) -> tuple[Tensor, dict[str, Tensor]]:
@@ -91,6 +101,13 @@ class Objective:
                 key = name if site["is_observed"] and name not in self.causes else LATENTS
                 parts[key] = parts.get(key, 0.0) + sign * _by_unit(density, len(rows))
         return total, parts
+
+
+def with_densities(model: Trace, guide: Trace) -> tuple[Trace, Trace]:
+    """Compute the densities of all sites, in place."""
+    model.compute_log_prob()
+    guide.compute_score_parts()
+    return model, guide
 
 
 def negative_elbo(model: Trace, guide: Trace) -> tuple[Tensor, Tensor]:
@@ -155,14 +172,15 @@ def faults(model: Trace, guide: Trace) -> str:
         for name, site in _sites(trace).items():
             bad = ~site["log_prob"].isfinite()
             if bool(bad.any()):
-                kind = type(_base(site["fn"])).__name__
+                kind = type(base_of(site["fn"])).__name__
                 found.append(
                     f"{who}{name!r} ({kind}, {int(bad.sum())} of {bad.numel()} densities)"
                 )
     return ", ".join(found)
 
 
-def _base(fn: Any) -> Any:
+def base_of(fn: Any) -> Any:
+    """Return the distribution inside masks, plates and event dimensions."""
     while isinstance(fn, dist.MaskedDistribution | dist.Independent | dist.ExpandedDistribution):
         fn = fn.base_dist
     return fn

@@ -55,8 +55,18 @@ class Units:
 
     def to(self, device: torch.device) -> Units:
         """Return the units on a device."""
+        return self.holding([tensor.to(device) for tensor in self.tensors()])
+
+    def tensors(self) -> list[Tensor]:
+        """Return all that is held as tensors, in a fixed order."""
+        parts = (self.values, self.missing, self.inputs)
+        return [v for part in parts for v in part.values() if isinstance(v, Tensor)]
+
+    def holding(self, tensors: Sequence[Tensor]) -> Units:
+        """Return these units with other tensors in the order of ``tensors()``."""
+        new = iter(tensors)
         values, missing, inputs = (
-            {k: v.to(device) if isinstance(v, Tensor) else v for k, v in part.items()}
+            {k: next(new) if isinstance(v, Tensor) else v for k, v in part.items()}
             for part in (self.values, self.missing, self.inputs)
         )
         return Units(self.number, values, missing, inputs, self.variables)
@@ -119,7 +129,7 @@ def missing_causes(
             bad = _somewhere(missing & there)
             if bool(bad.any()):
                 units = names_of_units(bad)
-                found.setdefault(name, f"{name!r} for units {units}, where {below!r} was observed")
+                found.setdefault(name, f"{name!r} for {units}, where {below!r} was observed")
     return found
 
 

@@ -16,7 +16,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from pyrocausal.engine.evidence import read_inputs
+from pyrocausal.building import GraphProgram
+from pyrocausal.engine.evidence import columns_of, read_inputs
+from pyrocausal.engine.tracing import quiet_seed
 from pyrocausal.noise import Coupling
 from pyrocausal.verbs.core import Core, Standing
 
@@ -28,7 +30,8 @@ if TYPE_CHECKING:
 __all__ = ["load", "save"]
 
 HEADER = "pyrocausal"  # the key of the header in the file's metadata
-FORMAT = 1
+FORMAT = 2
+KEYS = ("name", "variables", "latent", "noise", "own_noise", "guide", "constraints", "recipe")
 
 
 def save(core: Core, standing: Standing, name: str, path: str | os.PathLike[str]) -> None:
@@ -47,14 +50,24 @@ def save(core: Core, standing: Standing, name: str, path: str | os.PathLike[str]
         "noise": {site: c for site, c in core.couplings.items() if isinstance(c, str)},
         "own_noise": [site for site, c in core.couplings.items() if not isinstance(c, str)],
         "guide": core.guide is not None,
+        "constraints": _constraints(core),
+        "recipe": _recipe(core.program),
     }
     # A copy each: the file holds no views, and two names may stand for one tensor.
     tensors = {key: t.detach().cpu().clone().contiguous() for key, t in _tensors(core).items()}
     path = Path(path)
+    if not path.parent.is_dir():
+        raise FileNotFoundError(
+            f"There is no folder {path.parent} to save {path.name} in. Create it first."
+        )
+    if path.is_dir():
+        raise IsADirectoryError(f"{path} is a folder; expected a file, such as {path}/scm.st.")
     beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
         save_file(tensors, beside, {HEADER: json.dumps(header)})
         os.replace(beside, path)
+    except SafetensorError as error:
+        raise OSError(f"{path} can't be written: {error}") from error
     finally:
         beside.unlink(missing_ok=True)
 
@@ -63,19 +76,23 @@ def load(
     kind: Callable[..., Model],
     path: str | os.PathLike[str],
     program: Any,
-    inputs: Mapping[str, Any] | None,
+    inputs: Any,
     noise: Mapping[str, Coupling] | None,
 ) -> Model:
     """Build an SCM on a program and give it the parameters of a file; see ``SCM.load``."""
     header, tensors = _read(Path(path))
+    if program is None:
+        program = _rebuilt(path, header["recipe"])
     scm = kind(program, noise=_couplings(header, noise), name=header["name"])
     core = scm._core
-    if inputs:
-        units = next((len(v) for v in inputs.values() if hasattr(v, "__len__")), 1)
-        core.remember(read_inputs(inputs, units, core.place()))
+    given = {} if inputs is None else columns_of(inputs, "inputs")
+    if given:
+        units = next((len(v) for v in given.values() if hasattr(v, "__len__")), 1)
+        core.remember(read_inputs(given, units, core.place()))
     variables, own = core.anatomy.variables, _tensors(core)  # a probing run registers them
     _check_names("variables", path, dict.fromkeys(header["variables"]), dict.fromkeys(variables))
     _check_names("parameters", path, _kinds(tensors), _kinds(own))
+    _check_names("constraints", path, header["constraints"], _constraints(core))
     core.latent = tuple(header["latent"])
     _put(core, tensors)
     core.forget()
@@ -96,6 +113,39 @@ def _tensors(core: Core) -> dict[str, Tensor]:
         **{f"parameter {name}": tensor for name, tensor in parameters.items()},
         **{f"buffer {name}": tensor for name, tensor in core.scope.buffers().items()},
     }
+
+
+def _constraints(core: Core) -> dict[str, str]:
+    # The file holds unconstrained values, which another constraint would read as other numbers.
+    guide = () if core.guide is None else core.guide.parameters
+    return {name: c for name, c in core.scope.constraints().items() if name not in guide}
+
+
+def _recipe(program: Any) -> dict[str, Any] | None:
+    if not isinstance(program, GraphProgram):
+        return None
+    with quiet_seed(0):
+        return program.recipe()
+
+
+def _rebuilt(path: str | os.PathLike[str], recipe: Any) -> GraphProgram:
+    if recipe is None:
+        raise ValueError(
+            f"{path} holds the parameters of a program, but not its code. Pass the program too: "
+            "SCM.load(path, program)."
+        )
+    try:
+        lacking = [name for name, part in recipe["mechanisms"].items() if part is None]
+        if not lacking:
+            with quiet_seed(0):
+                return GraphProgram.from_recipe(recipe)
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise _damaged(path, error) from error
+    raise ValueError(
+        f"{path} can't tell the mechanisms of {', '.join(lacking)}, which are code of your own. "
+        "Build the SCM from the same mechanisms, and pass it too: "
+        "SCM.load(path, SCM.from_graph(graph, mechanisms))."
+    )
 
 
 def _put(core: Core, tensors: Mapping[str, Tensor]) -> None:
@@ -124,17 +174,25 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - no dict
         header = None if text is None else json.loads(text)
     except (SafetensorError, json.JSONDecodeError) as error:
-        raise ValueError(
-            f"{path} is damaged or was cut off, and can't be read ({error}). Save the SCM again."
-        ) from error
+        raise _damaged(path, error) from error
     if not isinstance(header, dict) or "format" not in header:
         raise ValueError(f"{path} was not written by SCM.save(); it holds no header of an SCM.")
     if header["format"] != FORMAT:
         raise ValueError(
-            f"{path} has the format {header['format']} of pyrocausal {header['version']}; "
-            f"this version reads format {FORMAT}. Load it with that version."
+            f"{path} has the format {header['format']} of pyrocausal "
+            f"{header.get('version', 'unknown')}; this version reads format {FORMAT}. Load it "
+            "with that version."
         )
+    lacking = [key for key in KEYS if key not in header]
+    if lacking:
+        raise _damaged(path, f"its header lacks {', '.join(lacking)}")
     return header, tensors
+
+
+def _damaged(path: str | os.PathLike[str], fault: object) -> ValueError:
+    return ValueError(
+        f"{path} is damaged or was cut off, and can't be read ({fault}). Save the SCM again."
+    )
 
 
 def _couplings(

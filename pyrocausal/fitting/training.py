@@ -12,9 +12,10 @@ from pyro.optim import PyroOptim
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from pyrocausal.engine.parameters import evaluating
-from pyrocausal.engine.tracing import quiet_seed
-from pyrocausal.fitting.objective import Objective, faults, negative_elbo
+from pyrocausal.fitting.judging import HeldOut
+from pyrocausal.fitting.objective import Objective, faults
+from pyrocausal.fitting.paths import Compile, Paths
+from pyrocausal.fitting.stepping import Loss
 
 __all__ = ["Settings", "Split", "Training", "not_finite", "training_mode"]
 
@@ -32,6 +33,7 @@ class Settings:
     optimizer: Any
     patience: int
     progress: bool | None
+    compile: Compile = False
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,7 @@ class Training:
     Attributes:
         losses: The negative bound of each step, per unit.
         stopped: Why the run ended.
+        path: The way its steps took.
     """
 
     def __init__(
@@ -66,16 +69,19 @@ class Training:
         self.objective, self.split, self.settings = objective, split, settings
         self.parameters, self.modules = parameters, modules
         self.state = [*parameters, *(b for m in modules for b in m.buffers())]
-        self.optimizer = _optimizer(settings, list(parameters))
-        self.rates = [group["lr"] for group in self.optimizer.param_groups]
         size = settings.batch_size or len(split.train)
         self.batches = _batches(split.train, size)
-        self.whole = objective.units.rows(split.train)
-        self.held_out = [
-            (rows, objective.units.rows(rows)) for rows in split.held_out.split(size) if len(rows)
-        ]
+        self.paths = Paths(
+            Loss(objective, split.train, size),
+            parameters,
+            _optimizer(settings, list(parameters)),
+            adam=settings.optimizer is None,
+            compile=settings.compile,
+        )
+        self.held_out = HeldOut(objective, split.held_out, size, modules)
         self.every = min(max(LOOK, 2 * len(self.held_out)), max(1, settings.steps // 10))
         self.losses: list[Tensor] = []
+        self.path = self.paths.path
         self.stopped = f"all {settings.steps} steps were run"
         self.left, self.done, self.hastened = settings.steps, 0.0, False
         self.looked, self.since = 0, time.monotonic()
@@ -107,28 +113,25 @@ class Training:
         except Exception:
             self._put_back(initial)
             raise
+        finally:
+            self.path = self.paths.path
+            self.paths.finish()
         if self.held_out and _worse(self.last_units, self.best_units):
             self._put_back(self.kept)
             self.stopped += f"; the parameters are those of step {self.best_step}"
 
-    def scores(self) -> dict[str, Tensor]:
-        """Return the log-likelihood of each held-out unit by variable."""
-        parts = [scores for _, scores in self._evaluated()]
-        return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
-
     def _step(self) -> None:
-        rows = self.rows = next(self.batches)
-        trained = len(self.split.train)
-        units = self.whole if len(rows) == trained else self.objective.units.rows(rows)
-        for group, rate in zip(self.optimizer.param_groups, self.rates, strict=True):
-            group["lr"] = rate * (1 + math.cos(math.pi * self.done)) / 2
-        value, gradient = negative_elbo(*self.objective.traces(rows, units, trained / len(rows)))
-        self.optimizer.zero_grad()
-        (gradient / trained).backward()
-        self.optimizer.step()
-        self.losses.append(value / trained)
-        self.done += (1 - self.done) / self.left
-        self.left -= 1
+        # Several at once only as far as the next look at the held-out units.
+        ahead = min(self.left, self.every - len(self.losses) % self.every)
+        number = self.paths.stride if ahead >= self.paths.stride else 1
+        rows, left = [next(self.batches) for _ in range(number)], self.left
+        fractions = []
+        for _ in rows:
+            fractions.append((1 + math.cos(math.pi * self.done)) / 2)
+            self.done += (1 - self.done) / self.left
+            self.left -= 1
+        self.rows = rows[-1]
+        self.losses += self.paths.take(rows, fractions, left)
 
     def _look(self, bar: Any) -> None:
         step = len(self.losses)
@@ -146,7 +149,8 @@ class Training:
         """Keep the parameters if the held-out units like them better than all before."""
         if not self.held_out:
             return False
-        self.last_units = torch.cat([total for total, _ in self._evaluated()])
+        self.held_out.follow(self.paths.watch)
+        self.last_units = self.held_out.total()
         mean = self.last_units.mean().item()
         if not mean > self.best:
             return False
@@ -156,16 +160,21 @@ class Training:
 
     def _weigh_start(self) -> None:
         if self.held_out and not self._weigh():
-            with torch.no_grad(), evaluating(self.modules):
-                found = [faults(*self.objective.traces(*held, 1.0)) for held in self.held_out]
-            raise not_finite("on the held-out units", ", ".join(filter(None, found)))
+            raise not_finite("on the held-out units", self.held_out.faults())
 
     def _check(self, bar: Any) -> None:
         """Show the progress, and raise if a loss or a parameter is not finite."""
         step, fresh = len(self.losses), self.losses[self.looked :]
         if not fresh:
             return
-        finite = torch.stack([t.isfinite().all() for t in (*fresh, *self.parameters)])
+        wrong = self.paths.verify(self.rows)
+        if wrong:
+            self.left += wrong
+            del self.losses[-wrong:]
+            self.looked = min(self.looked, len(self.losses))
+            return
+        every = torch.stack([p.isfinite().all() for p in self.parameters])
+        finite = torch.cat([torch.stack(fresh).isfinite(), every])
         if not bool(finite.all()):
             first = self.looked + 1 + min(int((~finite).nonzero()[0]), len(fresh))
             units = self.objective.units.rows(self.rows)
@@ -175,11 +184,6 @@ class Training:
         bar.update(len(fresh))
         bar.set_postfix(loss=f"{fresh[-1].item():.4g}", held_out=f"{self.best:.4g}")
         self.looked, self.since = step, time.monotonic()
-
-    def _evaluated(self) -> list[tuple[Tensor, dict[str, Tensor]]]:
-        # The same draws every time: what changes is due to the parameters.
-        with torch.no_grad(), evaluating(self.modules), quiet_seed(0):
-            return [self.objective.scores(rows, units) for rows, units in self.held_out]
 
     def _copy(self) -> list[Tensor]:
         return [tensor.detach().clone() for tensor in self.state]

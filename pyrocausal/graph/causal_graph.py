@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
     import graphviz
 
+    from pyrocausal.graph.paths import Paths
+
 __all__ = ["CausalGraph"]
 
 
@@ -121,6 +123,43 @@ class CausalGraph(MixedGraph):
         graph.add_nodes_from((copy[x], graph.nodes[x]) for x in moved)
         graph.add_edges_from((copy.get(a, a), copy[b]) for a, b in factual_edges if b in copy)
         return graph.do(*(copy[x] for x in targets))
+
+    def paths(self, x: str, y: str, given: Names = (), *, limit: int | None = 1000) -> Paths:
+        """Return every path between two variables, open or blocked, and what blocks it.
+
+        A path is blocked by a variable along it that is held fixed, unless arrows collide there,
+        and by a collider, unless it or one of its descendants is held fixed. ``x`` and ``y`` are
+        d-separated exactly if all are blocked.
+
+        Args:
+            x: Where the paths start.
+            y: Where they end.
+            given: The variables that are held fixed.
+            limit: Stop after so many, since their number can grow exponentially; None: all.
+
+        Returns:
+            The paths, the shortest first; ``open`` has those that nothing blocks.
+
+        Raises:
+            UnknownVariable: A name is no node.
+            ValueError: ``x`` is ``y``, or one of them is held fixed.
+
+        Example:
+            >>> graph = CausalGraph([("z", "x"), ("z", "y"), ("x", "y"), ("x", "c"), ("y", "c")])
+            >>> print(graph.paths("x", "y", given="z"))
+            x -> y  (causal, open)
+            x <- z -> y  (back-door, blocked: z held fixed)
+            x -> c <- y  (non-causal, blocked: c a collider)
+        """
+        from pyrocausal.graph.paths import paths_between
+
+        ends, held = self._known([x, y], "paths"), self._known(given, "paths(given=)")
+        if len(ends) < 2 or set(ends) & set(held):
+            raise ValueError(
+                f"paths: got x={x!r}, y={y!r}, given={held}; expected two different variables, "
+                "neither of them held fixed."
+            )
+        return paths_between(self, x, y, held, limit)
 
     @classmethod
     def from_networkx(cls, graph: Any) -> CausalGraph:
@@ -232,11 +271,16 @@ class CausalGraph(MixedGraph):
         dashed with two heads, and what ``do`` cut is dotted grey with scissors.
 
         Args:
-            path: Where to write; its suffix decides the format, ``.svg`` if there is none.
-                Without the program ``dot`` matplotlib draws instead.
+            path: Where to write. Its suffix decides the format: a picture's (drawn by
+                matplotlib where the program ``dot`` is missing), or ``.dot`` or ``.gv`` for the
+                source; ``.svg`` is added if there is none.
 
         Returns:
             The picture as a ``graphviz.Digraph``.
+
+        Raises:
+            ModuleNotFoundError: Neither ``dot`` nor matplotlib is there to draw.
+            ValueError: The suffix names no format that can be written.
 
         Example:
             >>> "x -> y" in CausalGraph([("x", "y")]).render().source
@@ -247,3 +291,8 @@ class CausalGraph(MixedGraph):
         if path is not None:
             drawing.draw(self, path)
         return drawing.render(self)
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        from pyrocausal.graph.shown import in_notebook
+
+        return in_notebook(self)

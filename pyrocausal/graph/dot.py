@@ -61,7 +61,8 @@ class Parser:
         Raises:
             ValueError: The text is something else; the line is named.
         """
-        if self._keyword() == "strict":
+        strict = self._keyword() == "strict"
+        if strict:
             self._next()
         if self._keyword() != keyword:
             self._fail(self._peek(), f"'{keyword} {{'")
@@ -71,6 +72,9 @@ class Parser:
         self._statements({}, {})
         if self._peek().kind != "end":
             self._fail(self._peek(), "the end of the text")
+        if strict:  # what is said twice is one edge
+            self.edges = list(dict.fromkeys(self.edges))
+            self.bidirected = list({frozenset(pair): pair for pair in self.bidirected}.values())
 
     def _tokenize(self, text: str) -> list[_Token]:
         """Return the tokens in reverse, so that the next one is popped from the end."""

@@ -13,21 +13,32 @@ if TYPE_CHECKING:
 
     from pyrocausal.graph.causal_graph import CausalGraph
 
-__all__ = ["INK", "draw", "render"]
+__all__ = ["FORMATS", "INK", "draw", "picture", "render"]
+
+FORMATS: Final = ("svg", "png", "pdf", "eps", "jpg", "jpeg", "webp")
+"""What both ways to draw can write."""
 
 # The colours of both ways to draw; red, green and blue play no part in the meaning.
-INK: Final = {"line": "#33415c", "fill": "#eef2f9", "set": "#fdf0d5", "cut": "#9aa0a6"}
+INK: Final = {
+    "line": "#33415c",
+    "mixed": "#9a4d00",
+    "fill": "#eef2f9",
+    "set": "#fdf0d5",
+    "cut": "#6c757d",
+}
 
 
 def draw(graph: CausalGraph, path: str | Path) -> None:
-    """Write the picture of a graph to a file.
+    """Write the picture of a graph, or its source in DOT, to a file.
 
     Args:
         graph: What to draw.
-        path: Where to write; its suffix decides the format, ``.svg`` if there is none.
+        path: Where to write. Its suffix decides the format: a picture's, or ``.dot`` or ``.gv``
+            for the source, which needs no program; ``.svg`` is added if there is none.
 
     Raises:
         ModuleNotFoundError: Neither Graphviz's program ``dot`` nor matplotlib is installed.
+        ValueError: The suffix names no format that can be written.
 
     Example:
         >>> import tempfile
@@ -37,21 +48,49 @@ def draw(graph: CausalGraph, path: str | Path) -> None:
         ...     "<svg" in Path(folder, "graph.svg").read_text()
         True
     """
+    path = Path(path)
+    if not path.suffix:
+        path = path.with_suffix(".svg")
+    file_format = path.suffix[1:].lower()
+    if file_format in ("dot", "gv"):
+        path.write_text(render(graph).source, encoding="utf-8")
+    elif file_format in FORMATS:
+        path.write_bytes(picture(graph, file_format))
+    else:
+        raise ValueError(
+            f"Can't draw {path.name!r}: {path.suffix!r} is no format of pictures here. Use "
+            f".{', .'.join(FORMATS)}, or .dot for the source."
+        )
+
+
+def picture(graph: CausalGraph, file_format: str) -> bytes:
+    """Return the content of a file with the picture of a graph.
+
+    Args:
+        graph: What to draw.
+        file_format: One of ``FORMATS``.
+
+    Raises:
+        ModuleNotFoundError: Neither Graphviz's program ``dot`` nor matplotlib is installed.
+
+    Example:
+        >>> from pyrocausal.graph.causal_graph import CausalGraph
+        >>> b"<svg" in picture(CausalGraph([("x", "y")]), "svg")
+        True
+    """
     import graphviz
 
-    path = Path(path)
-    file_format = path.suffix[1:] or "svg"
     try:
-        picture = render(graph).pipe(format=file_format)
+        drawn: bytes = render(graph).pipe(format=file_format)
     except (graphviz.ExecutableNotFound, graphviz.CalledProcessError) as error:
-        message = "Graphviz's program `dot` is not at work (%s); matplotlib draws %s instead."
-        logging.getLogger("pyrocausal").info(message, error, path)
-        picture = _by_matplotlib(graph, file_format)
-    path.write_bytes(picture)
+        message = "Graphviz's program `dot` is not at work (%s); matplotlib draws instead."
+        logging.getLogger("pyrocausal").info(message, error)
+        return _by_matplotlib(graph, file_format)
+    return drawn
 
 
 def render(graph: CausalGraph) -> graphviz.Digraph:
-    """Return the picture of a graph as a ``graphviz.Digraph``.
+    """Return the picture of a graph as a ``graphviz.Digraph``, which a notebook shows.
 
     Example:
         >>> from pyrocausal.graph.causal_graph import CausalGraph
@@ -59,12 +98,14 @@ def render(graph: CausalGraph) -> graphviz.Digraph:
         digraph {...
             x
             y [fillcolor="#fdf0d5" peripheries=2]
-            x -> y [label="✂" color="#9aa0a6" fontcolor="#9aa0a6" style=dotted]
+            x -> y [label="✂" color="#6c757d" ... style=dotted]
         }
     """
     import graphviz
 
-    picture = graphviz.Digraph(
+    from pyrocausal.graph.shown import Shown
+
+    digraph = Shown(
         graph_attr={"rankdir": "LR"},
         node_attr={
             "color": INK["line"],
@@ -74,23 +115,33 @@ def render(graph: CausalGraph) -> graphviz.Digraph:
         },
         edge_attr={"color": INK["line"], "arrowsize": "0.8"},
     )
+    digraph.causal_graph = graph
     ids = _node_ids(graph)
     for name in graph:
         label = None if ids[name] == name else graphviz.escape(name)
         latent = {"style": "dashed"} if name in graph.latent else {}
         double = {"fillcolor": INK["set"], "peripheries": "2"} if name in graph.intervened else {}
-        picture.node(ids[name], label, _attributes=latent | double)
-    cut = {"style": "dotted", "color": INK["cut"], "fontcolor": INK["cut"]}
-    mixed = {"dir": "both", "style": "dashed", "constraint": "false"}
+        digraph.node(ids[name], label, _attributes=latent | double)
     for a, b in graph.edges:
-        picture.edge(ids[a], ids[b])
+        digraph.edge(ids[a], ids[b])
     for a, b in graph.bidirected_pairs():
-        picture.edge(ids[a], ids[b], _attributes=mixed)
+        digraph.edge(ids[a], ids[b], _attributes=_MIXED)
     for a, b in sorted(graph.cut):
-        picture.edge(ids[a], ids[b], "✂", _attributes=cut)
+        digraph.edge(ids[a], ids[b], "✂", _attributes=_CUT)
     for a, b in sorted(map(sorted, graph.cut_bidirected)):
-        picture.edge(ids[a], ids[b], "✂", _attributes=mixed | cut)
-    return picture
+        digraph.edge(ids[a], ids[b], "✂", _attributes=_MIXED | _CUT)
+    return digraph
+
+
+_MIXED: Final = {"dir": "both", "style": "dashed", "constraint": "false", "color": INK["mixed"]}
+_CUT: Final = {
+    "style": "dotted",
+    "color": INK["cut"],
+    "fontcolor": INK["cut"],
+    "fontname": "DejaVu Sans",  # the usual fonts have no scissors
+    "fontsize": "18",
+    "penwidth": "1.6",
+}
 
 
 def _node_ids(graph: CausalGraph) -> dict[str, str]:
@@ -102,10 +153,10 @@ def _node_ids(graph: CausalGraph) -> dict[str, str]:
 
 def _by_matplotlib(graph: CausalGraph, file_format: str) -> bytes:
     """Return the file that matplotlib draws, or say what to install."""
-    from pyrocausal.graph.layered import picture
+    from pyrocausal.graph import layered
 
     try:
-        return picture(graph, file_format)
+        return layered.picture(graph, file_format)
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError(
             "Drawing needs Graphviz's program `dot` (https://graphviz.org/download) or matplotlib "

@@ -66,7 +66,7 @@ def from_dot(text: str) -> CausalGraph:
 
     Latent variables are the nodes with ``style=dashed`` (or ``observed=no``), bidirected edges
     have ``dir=both``. Chains, groups ``a -> {b c}``, subgraphs, defaults, ports and comments are
-    understood; other attributes are left.
+    understood, and edges that a ``strict`` graph repeats; other attributes are left.
 
     Raises:
         ValueError: The text is no directed acyclic graph in DOT; the line is named.

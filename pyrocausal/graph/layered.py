@@ -30,8 +30,17 @@ _FONT_SIZE: Final = 11.0
 _HALF_HEIGHT: Final = 0.24
 _ROW: Final = 0.9  # between the centres of the nodes of one layer
 _GAP: Final = 0.8  # between the nodes of neighbouring layers
+_HEAD: Final = 0.13  # the length of an arrow's head
 _STRAIGHT_FIRST: Final = (0.0, 0.2, -0.2, 0.35, -0.35, 0.5, -0.5, 0.7, -0.7)
 _BENT: Final = (0.35, -0.35, 0.5, -0.5, 0.7, -0.7, 1.0, -1.0)
+
+
+class _Look(NamedTuple):
+    """How an edge is drawn: ``heads`` is 1, or 2 for a bidirected one."""
+
+    color: str
+    dashes: Any
+    heads: int
 
 
 class _Ellipse(NamedTuple):
@@ -91,14 +100,13 @@ def _paint(axes: Axes, graph: CausalGraph) -> Points:
     corners += [place.centre + sign * place.axes for place in places.values() for sign in _CORNERS]
     for name, place in places.items():
         _paint_node(axes, graph, name, place)
-    one_head = {"arrowstyle": "-|>"}
-    two_heads = {"arrowstyle": "<|-|>", "linestyle": (0, (4, 2.5))}
-    cut = {"color": INK["cut"], "linestyle": (0, (1, 2))}
-    groups: list[tuple[Iterable[Iterable[str]], tuple[float, ...], dict[str, Any]]] = [
-        (graph.edges, _STRAIGHT_FIRST, one_head),
-        (graph.bidirected_pairs(), _BENT, two_heads),
-        (sorted(graph.cut), _STRAIGHT_FIRST, one_head | cut),
-        (sorted(map(sorted, graph.cut_bidirected)), _BENT, two_heads | cut),
+    plain, mixed = _Look(INK["line"], "-", 1), _Look(INK["mixed"], (0, (4, 2.5)), 2)
+    cut: dict[str, Any] = {"color": INK["cut"], "dashes": (0, (1, 1.8))}
+    groups: list[tuple[Iterable[Iterable[str]], tuple[float, ...], _Look]] = [
+        (graph.edges, _STRAIGHT_FIRST, plain),
+        (graph.bidirected_pairs(), _BENT, mixed),
+        (sorted(graph.cut), _STRAIGHT_FIRST, plain._replace(**cut)),
+        (sorted(map(sorted, graph.cut_bidirected)), _BENT, mixed._replace(**cut)),
     ]
     for edges, bends, look in groups:
         for a, b in edges:
@@ -123,16 +131,22 @@ def _paint_node(axes: Axes, graph: CausalGraph, name: str, place: _Ellipse) -> N
     axes.text(x, y, _plain(name), ha="center", va="center_baseline", color="black", zorder=3)
 
 
-def _paint_edge(axes: Axes, curve: Points, look: dict[str, Any]) -> Points:
+def _paint_edge(axes: Axes, curve: Points, look: _Look) -> Points:
     """Draw an edge along a quadratic Bézier curve, shape ``(3, 2)``; return points on it."""
-    from matplotlib.patches import FancyArrowPatch
+    from matplotlib.patches import PathPatch, Polygon
     from matplotlib.path import Path
 
-    path = Path(curve, [Path.MOVETO, Path.CURVE3, Path.CURVE3])
-    look = {"color": INK["line"], "linewidth": 1.1, "mutation_scale": 13, **look}
-    axes.add_patch(FancyArrowPatch(path=path, zorder=1, **look))
+    # The heads are solid, whatever the line is, which ends where they begin.
+    lengths = 2 * np.linalg.norm(np.diff(curve, axis=0), axis=1)
+    start, end = np.minimum(_HEAD / lengths, 0.45)
+    shaft = _part(curve, start if look.heads == 2 else 0.0, 1.0 - end)
+    path = Path(shaft, [Path.MOVETO, Path.CURVE3, Path.CURVE3])
+    line: dict[str, Any] = {"edgecolor": look.color, "linestyle": look.dashes, "linewidth": 1.3}
+    axes.add_patch(PathPatch(path, facecolor="none", capstyle="butt", zorder=1, **line))
+    for tip, base in [(curve[2], shaft[2]), (curve[0], shaft[0])][: look.heads]:
+        axes.add_patch(Polygon(_head(tip, base), facecolor=look.color, linewidth=0, zorder=1))
     points = _along(curve)
-    if look["color"] == INK["cut"]:
+    if look.color == INK["cut"]:
         x, y = points[len(points) // 2]
         box = {"facecolor": "white", "edgecolor": "none", "pad": 0.5}
         axes.text(x, y, "✂", ha="center", va="center", color=INK["cut"], bbox=box, zorder=1.5)
@@ -206,6 +220,23 @@ def _along(curve: Points) -> Points:
     t = np.linspace(0.0, 1.0, 41)[:, None]
     weights = np.hstack([(1 - t) ** 2, 2 * t * (1 - t), t**2])
     return weights @ curve
+
+
+def _part(curve: Points, start: float, end: float) -> Points:
+    """Return the control points of a part of a quadratic Bézier curve, by its blossom."""
+
+    def blossom(s: float, t: float) -> Points:
+        weights = np.array([(1 - s) * (1 - t), (1 - s) * t + s * (1 - t), s * t])
+        return weights @ curve
+
+    return np.stack([blossom(start, start), blossom(start, end), blossom(end, end)])
+
+
+def _head(tip: Points, base: Points) -> Points:
+    """Return the corners of an arrow's head, shape ``(3, 2)``."""
+    along = tip - base
+    across = 0.4 * np.array([-along[1], along[0]])
+    return np.stack([tip, base + across, base - across])
 
 
 def _half_width(name: str) -> float:

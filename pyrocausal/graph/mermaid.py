@@ -2,6 +2,7 @@
 
 import html
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final, NoReturn
 
@@ -16,7 +17,8 @@ def from_mermaid(text: str) -> CausalGraph:
 
     A node's name is its label where it has one, else its identifier. Dotted and thick arrows are
     plain edges, ``A <--> B`` and ``A <-.-> B`` are bidirected, and nodes of the class ``latent``
-    or with a dashed border (``stroke-dasharray``) are latent. Labels of edges are left.
+    or with a dashed border (``stroke-dasharray``) are latent. Labels of edges are left, and so is
+    the front matter between lines of ``---``.
 
     Raises:
         ValueError: The text is no flowchart of directed and bidirected edges, or has subgraphs;
@@ -106,6 +108,16 @@ _ARROW: Final = re.compile(
 )
 
 
+def _below_front_matter(text: str) -> Iterator[tuple[int, str]]:
+    """Yield the lines, with their numbers, that follow the title and settings at the top."""
+    lines = list(enumerate(text.splitlines(), start=1))
+    marks = [i for i, (_, line) in enumerate(lines) if line.strip() == "---"]
+    first = next((i for i, (_, line) in enumerate(lines) if line.strip()), None)
+    if len(marks) > 1 and marks[0] == first:
+        lines = lines[marks[1] + 1 :]
+    yield from lines
+
+
 @dataclass
 class _Reader:
     """A reader of one line after another that collects the nodes and edges of a flowchart."""
@@ -119,7 +131,7 @@ class _Reader:
 
     def read(self, text: str) -> CausalGraph:
         started = False
-        for self.line, line in enumerate(text.splitlines(), start=1):
+        for self.line, line in _below_front_matter(text):
             if not line.strip() or line.lstrip().startswith("%%"):
                 continue
             header = None if started else _HEADER.match(line)

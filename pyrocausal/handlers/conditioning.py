@@ -6,7 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pyrocausal.engine.evidence import as_tensor, columns_of
+from pyrocausal.engine.casting import as_tensor
+from pyrocausal.engine.evidence import columns_of
 from pyrocausal.engine.placing import check_support
 from pyrocausal.handlers.named import NamedSites, apply_handler
 from pyrocausal.handlers.passing import as_drawn, broadcast_by_outer_plates

@@ -9,7 +9,7 @@ import torch
 from pyro.poutine.condition_messenger import ConditionMessenger
 from torch import Tensor
 
-from pyrocausal.engine.evidence import cast
+from pyrocausal.engine.casting import cast
 from pyrocausal.engine.placing import changed, check_finite, check_support, spread
 from pyrocausal.engine.rows import Site
 from pyrocausal.errors import RungWarning

@@ -12,7 +12,7 @@ from pyro.poutine.messenger import Messenger
 from pyro.poutine.runtime import _PYRO_STACK, apply_stack
 from torch import Tensor
 
-from pyrocausal.engine.evidence import as_tensor, cast
+from pyrocausal.engine.casting import as_tensor, cast
 from pyrocausal.engine.tracing import quiet_seed
 from pyrocausal.handlers.named import NamedSites
 

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from pyrocausal.engine.evidence import count_of
-from pyrocausal.engine.rows import Layout, Site, UnitsPlate
 from pyrocausal.engine.querying import Query
+from pyrocausal.engine.rows import Layout, Site, UnitsPlate
 from pyrocausal.engine.structural import StructuralRun
 from pyrocausal.handlers.named import Wrapping, check_met, without_edges
 from pyrocausal.interventions import read_worlds, targets

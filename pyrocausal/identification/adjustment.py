@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from pyrocausal.graph.mixed_graph import MixedGraph, Names
@@ -150,9 +150,9 @@ class AdjustmentSets:
         r"""The set of least asymptotic variance among all sets, or None where none is known to be.
 
         ``O = Pa(C) \ forb`` with C the nodes on causal paths, and the required variables. It is
-        best among all sets if it is one and shields the outcome from what others could hold:
-        always without latent variables, and with them where the separation holds. Best for
-        regression in linear models and for efficient estimators in others.
+        best if it is a set here and shields the outcome from all else that other sets hold: where
+        each outcome is an effect of a treatment, always without latent variables, and often with
+        them. Best for regression in linear models and for efficient estimators in others.
 
         References:
             Henckel, Perkovic, Maathuis (2022), Graphical criteria for efficient total effect
@@ -166,12 +166,13 @@ class AdjustmentSets:
         best = (parents - s.x - self._g.descendants(causal)) | self.required
         if not causal or not self.is_valid(best):
             return None
-        shielded = self._g.separated(s.allowed - best, s.y, best | s.x)
-        return best if shielded else None
+        unshielded = (s.allowed - best) & self._g.connected(s.y, best | s.x)
+        rivals = (replace(s, required=s.required | {node}) for node in self._g.sorted(unshielded))
+        return None if any(sets.exist for sets in rivals) else best
 
     @cached_property
     def efficient_minimal(self) -> Nodes | None:
-        """The set of least asymptotic variance among the minimal ones, for one treatment, or None.
+        """The set of least asymptotic variance among the minimal ones, or None without any.
 
         It is the one nearest to the outcome, with latent variables too. A larger set may do
         better.
@@ -180,8 +181,7 @@ class AdjustmentSets:
             Smucler, Sapienza, Rotnitzky (2022), Efficient adjustment sets in causal graphical
             models with hidden variables.
         """
-        alone = len(self.do) == len(self.outcome) == 1
-        return self._separators.nearest() if alone else None
+        return self._separators.nearest()
 
     def estimand(self, names: Names) -> Estimand:
         """Return the formula for one of the sets, whose ``evaluate`` gives numbers.

@@ -125,6 +125,10 @@ class Admg:
         targets, blocked = frozenset(y), frozenset(given)
         return not any(node in targets for node in self._connected(x, blocked))
 
+    def connected(self, sources: Iterable[str], given: Iterable[str] = ()) -> Nodes:
+        """Return the nodes that an open path given others joins to the sources."""
+        return frozenset(self._connected(sources, frozenset(given)))
+
     def _connected(self, sources: Iterable[str], given: Nodes) -> Iterator[str]:
         """Yield the nodes that an open path joins to the sources."""
         opened = self.ancestors(given)

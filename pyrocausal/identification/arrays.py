@@ -9,11 +9,9 @@ from math import prod
 
 import numpy as np
 
-from pyrocausal.identification.tables import Array
+from pyrocausal.identification.tables import MOST_CELLS, Array
 
 __all__ = ["NamedArray", "product", "sum_product"]
-
-_MOST_CELLS = 10**8
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,10 +68,10 @@ def sum_product(names: Iterable[str], arrays: Iterable[NamedArray]) -> NamedArra
     while left:
         cost = {name: _cells([f for f in factors if name in f.names]) for name in left}
         name = min(left, key=cost.__getitem__)
-        if cost[name] > _MOST_CELLS:
+        if cost[name] > MOST_CELLS:
             raise ValueError(
                 f"evaluate: the sum over {name!r} needs a table of {cost[name]:.2g} cells; at most "
-                f"{_MOST_CELLS:.0e} are tried. Merge values of the variables, or estimate by a model."
+                f"{MOST_CELLS:.0e} are tried. Merge values of the variables, or estimate by a model."
             )
         touched = [f for f in factors if name in f.names]
         factors = [f for f in factors if name not in f.names] + [product(touched).sum(name)]

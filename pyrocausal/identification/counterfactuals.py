@@ -11,7 +11,15 @@ from pyrocausal.identification.assumptions import Assumptions
 from pyrocausal.identification.causation import under_monotonicity
 from pyrocausal.identification.counterfactual_text import CounterfactualQuery, Event, Term
 from pyrocausal.identification.estimand import Estimand, Step
-from pyrocausal.identification.expressions import Difference, Expression, probability, renamed
+from pyrocausal.identification.expressions import (
+    ONE,
+    Difference,
+    Expression,
+    probability,
+    renamed,
+    variable_of,
+    verdict_of,
+)
 from pyrocausal.identification.potentials import Factor, Impossible, Joint, Values
 from pyrocausal.identification.query_text import Query
 from pyrocausal.identification.simplifying import divided, multiplied, summed, tidied
@@ -50,6 +58,8 @@ def solve_counterfactual(
     outcome = search.name_outcome(query)
     try:
         expression = search.answer(query)
+        if expression == ONE:
+            raise Impossible("the probability is 1")
     except Impossible as contradiction:
         raise ValueError(
             f"identify: the events of {query} contradict one another, or one follows from the "
@@ -63,7 +73,7 @@ def solve_counterfactual(
         g.order,
         search.form,
         steps=tuple(search.steps),
-        verdict="experiments" if search.experiments else "observation",
+        verdict=verdict_of(expression),
         outcome=outcome,
         labels=search.values.labels,
     )
@@ -77,7 +87,6 @@ class Search:
         g: The graph.
         assumptions: What is known beyond the graph.
         values: The names of values in use.
-        experiments: Whether a part is read off an experiment.
         form: Name of the formula.
         steps: The derivation so far.
         open: Events whose distribution is asked for, with the names of their values.
@@ -86,7 +95,6 @@ class Search:
     g: Admg
     assumptions: Assumptions
     values: Values = field(default_factory=Values)
-    experiments: bool = False
     form: str = "counterfactual factors"
     steps: list[Step] = field(default_factory=list)
     open: dict[Event, str] = field(default_factory=dict)
@@ -106,15 +114,13 @@ class Search:
         if expression is not None:
             return expression
         events, given = self.named(query.events), self.named(query.given)
-        if not given:
-            return self.joint(events)
         try:
-            return self.conditional(events, given)
+            return self.conditional(events, given) if given else self.joint(events)
         except Conflict:
             joint = self.by_complement([*events, *given])
             if joint is None:
                 raise
-            return tidied(divided(joint, self.joint(given)))
+            return tidied(divided(joint, self.joint(given))) if given else joint
 
     def note(self, result: str, y: str, x: str) -> None:
         """Record that the answer rests on monotonicity."""
@@ -143,7 +149,11 @@ class Search:
         """
         asked = [name for _, name in events]
         factors, hidden = self.factors([*events, *given])
-        if set(asked) & {name for _, name in given} or len(set(asked)) < len(asked):
+        used = {name for _, name in given}.union(
+            *(self.settings(event.term) for event, _ in [*events, *given])
+        )
+        if set(asked) & used or len(set(asked)) < len(asked):
+            # A name stands for more than the event's own value, which alone may be summed.
             return tidied(divided(self.joint([*events, *given]), self.joint(given)))
         linked = _linked(factors, {*hidden, *asked}, set(asked))
         inside = [name for name in hidden if any(name in factor.free for factor in linked)]
@@ -155,7 +165,7 @@ class Search:
         """Return the joint by ``P(A, x') = P(A) - P(A, x)`` for a binary X, if this helps."""
         for event, name in events:
             variable = event.term.variable
-            others = [n for n in self.values.labels if n != name and n.rstrip("'") == variable]
+            others = [n for n in self.values.labels if n != name and variable_of(n) == variable]
             if event.term.subscripts or variable not in self.assumptions.binary or not others:
                 continue
             rest = [(e, n) for e, n in events if e != event]
@@ -165,6 +175,15 @@ class Search:
             )
             return Difference(self.joint(rest), self.joint([*rest, (other, others[0])]))
         return None
+
+    def settings(self, term: Term) -> set[str]:
+        """Return the names of the values in a term's subscripts."""
+        return set[str]().union(
+            *(
+                self.settings(part) if isinstance(part, Term) else {self.values.of(*part)}
+                for part in term.subscripts
+            )
+        )
 
     def effect(self, event: Event, name: str) -> Expression:
         """Return the probability of one event in one world."""
@@ -177,7 +196,6 @@ class Search:
         try:
             estimand = solve(self.g, query, [OBSERVATION])
         except NotIdentified:
-            self.experiments = True
             return probability([name], do=settings.values())
         return renamed(estimand.expression, {**settings, event.term.variable: name})
 
@@ -187,7 +205,7 @@ class Search:
         for event, name in events:
             joint.add(event, name)
         factors = joint.factors()
-        hidden = sorted(joint.hidden, key=lambda name: (self.g.rank[name.rstrip("'")], name))
+        hidden = sorted(joint.hidden, key=lambda name: (self.g.rank[variable_of(name)], name))
         for factor in factors:
             self.steps.append(Step("counterfactual factor", factor.describe(self.values.labels)))
         return factors, hidden
@@ -203,7 +221,6 @@ class Search:
         district = frozenset(factor.values)
         known = identify_factor(Table(self.g.induced(self.g.ancestors(district))), district)
         if isinstance(known, Failure):
-            self.experiments = True
             known = probability(district, do=set(factor.settings) - district)
         return renamed(known, factor.names)
 

@@ -21,6 +21,7 @@ __all__ = [
     "renamed",
     "size",
     "variable_of",
+    "verdict_of",
 ]
 
 # Names are scoped as in a programming language: inside a sum over x, x is the sum's own; outside,
@@ -171,6 +172,16 @@ def probabilities_in(expression: Expression) -> Iterator[Probability]:
         yield expression
     for part in parts_of(expression):
         yield from probabilities_in(part)
+
+
+def verdict_of(expression: Expression) -> str:
+    """Return what an expression is read off: ``"observation"``, or ``"experiments"`` too.
+
+    Example:
+        >>> verdict_of(probability("y", do="x"))
+        'experiments'
+    """
+    return "experiments" if any(p.do for p in probabilities_in(expression)) else "observation"
 
 
 def size(expression: Expression) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -68,8 +69,7 @@ def frontdoor_sets(
         graph_or_scm, "frontdoor_sets", forbidden, outcome=outcome, do=do, required=required
     )
     # No separation from X rests on others in the set: each node is fit or not by itself.
-    beyond = g.cut(out_of=x)
-    fit = frozenset(node for node in usable if beyond.separated(x, {node}))
+    fit = usable - g.cut(out_of=x).connected(x)
     return FrontdoorSets(listed(outcome), listed(do), r, g, fit)
 
 
@@ -101,7 +101,7 @@ class FrontdoorSets:
     @cached_property
     def largest(self) -> Nodes | None:
         """The union of all front-door sets, which is one, or None without any."""
-        return self._within(self._fit, self.required)
+        return self._within(self._fit)
 
     def is_valid(self, names: Names) -> bool:
         """Tell whether a set meets the front-door criterion, ``required`` and ``forbidden``.
@@ -112,7 +112,7 @@ class FrontdoorSets:
             True
         """
         m = frozenset(listed(names))
-        return self.required <= m <= self._fit and self._within(m, m) == m
+        return m <= self._fit and self._within(m) == m
 
     def minimal(self, limit: int | None = None) -> Iterator[Nodes]:
         """Yield every front-door set of which no part with the required variables is one.
@@ -120,7 +120,7 @@ class FrontdoorSets:
         Args:
             limit: Stop after so many; there may be exponentially many.
         """
-        return islice(self._minimal(self._fit, self.required), limit)
+        return islice(self._minimal(), limit)
 
     def estimand(self, names: Names) -> Estimand:
         """Return the formula for one of the sets, whose ``evaluate`` gives numbers.
@@ -162,37 +162,37 @@ class FrontdoorSets:
         lines.append(f"  assumes: the graph; each value of {x} occurs with each value of the set")
         return "\n".join(lines)
 
-    def _within(self, nodes: Nodes, required: Nodes) -> Nodes | None:
-        """Return the largest front-door set among some fit nodes, with the required ones, or None.
+    def _minimal(self) -> Iterator[Nodes]:
+        """Yield the minimal sets, each once."""
+        waiting = deque([self._fit])
+        tried, found = set[Nodes](), set[Nodes]()
+        while waiting:
+            within = self._within(waiting.popleft())
+            if within is None or within in tried:
+                continue
+            tried.add(within)
+            least = self._least(within)
+            if least not in found:
+                found.add(least)
+                yield least
+            # Any other minimal set lacks a node of this one.
+            waiting.extend(within - {node} for node in self._g.sorted(least - self.required))
+
+    def _least(self, nodes: Nodes) -> Nodes:
+        """Return a minimal set inside a front-door set; early nodes leave first."""
+        for node in self._g.sorted(nodes - self.required):
+            smaller = self._within(nodes - {node})
+            nodes = nodes if smaller is None else smaller
+        return nodes
+
+    def _within(self, nodes: Nodes) -> Nodes | None:
+        """Return the largest front-door set among some fit nodes, or None.
 
         Unions of sets that X shields from Y are shielded too, so that the largest is what is left
         when unshielded nodes leave, until none does.
         """
         x, y = frozenset(self.do), frozenset(self.outcome)
-        while True:
-            unshielded = self._g.cut(out_of=nodes)
-            bad = {node for node in nodes if not unshielded.separated({node}, y, x)}
-            if not bad:
-                break
+        while bad := nodes & self._g.cut(out_of=nodes).connected(y, x):
             nodes -= bad
         intercepted = not self._g.induced(self._g.nodes - nodes).descendants(x) & y
-        return nodes if required <= nodes and intercepted else None
-
-    def _minimal(self, nodes: Nodes, required: Nodes) -> Iterator[Nodes]:
-        """Yield the minimal sets among some nodes that hold the required ones."""
-        within = self._within(nodes, required)
-        if within is None:
-            return
-        if self._within(required, self.required) is not None:
-            # Any larger set than the required nodes holds a smaller one.
-            if self._is_minimal(required):
-                yield required
-            return
-        node = self._g.sorted(within - required)[0]
-        yield from self._minimal(within, required | {node})
-        yield from self._minimal(within - {node}, required)
-
-    def _is_minimal(self, m: Nodes) -> bool:
-        return self._within(m, m) is not None and not any(
-            self._within(m - {node}, self.required) for node in m - self.required
-        )
+        return nodes if self.required <= nodes and intercepted else None

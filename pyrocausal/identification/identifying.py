@@ -15,6 +15,7 @@ from pyrocausal.identification.counterfactual_text import (
 from pyrocausal.identification.counterfactuals import solve_counterfactual
 from pyrocausal.identification.estimand import Estimand
 from pyrocausal.identification.query_text import query_of
+from pyrocausal.identification.roles import graph_of
 from pyrocausal.identification.solving import solve
 from pyrocausal.model import SCM
 
@@ -40,7 +41,9 @@ def identify(
 
     Args:
         graph_or_scm: A graph, whose latent nodes are projected out, or an SCM, by its graph.
-        outcome: One name or several; or the whole query as text, ``"P(Y | do(X), Z)"``.
+        outcome: One name or several; or the whole query as text, ``"P(Y | do(X), Z)"``, also a
+            counterfactual one, ``"P(Y_{X=1} | X=0)"`` or nested ``"P(Y_{X=1, M_{X=0}})"``; the
+            estimand's ``verdict`` then says whether observation or experiments give it.
         do: Variables that are set.
         given: Variables that are observed *after* the action (rung 2).
         assumptions: For counterfactuals, sentences such as ``"Y increases in X"`` and
@@ -64,19 +67,19 @@ def identify(
         ... )
         >>> print(identify(napkin, "Y", do="X"))
         P(y | do(x)) = [sum_w P(x, y | w, z) P(w)] / [sum_w P(x | w, z) P(w)], any z
+        >>> confounded = CausalGraph([("Z", "X"), ("Z", "Y"), ("X", "Y")])
+        >>> print(identify(confounded, "P(Y_{X=1} | X=0)"))
+        P(Y_{X=1} | X=0) = sum_z P(y | x=1, z) P(z | x=0)
 
     References:
         Tian, Pearl (2002), A general identification condition for causal effects.
         Shpitser, Pearl (2006), Identification of conditional interventional distributions.
+        Correa, Lee, Bareinboim (2021), Nested counterfactual identification from arbitrary
+        surrogate experiments.
         Lee, Correa, Bareinboim (2019), General identifiability with arbitrary surrogate
         experiments.
     """
-    graph = graph_or_scm.graph if isinstance(graph_or_scm, SCM) else graph_or_scm
-    if not isinstance(graph, MixedGraph):
-        raise TypeError(
-            f"identify: got {type(graph).__name__}; expected a CausalGraph or an SCM. Convert a "
-            "networkx graph by CausalGraph.from_networkx(graph)."
-        )
+    graph = graph_of(graph_or_scm, "identify")
     g = Admg.from_graph(graph)
     if is_counterfactual(outcome):
         asked = read_counterfactual(str(outcome)).check(graph)

@@ -222,9 +222,8 @@ def _independence(g: Admg, x: str, y: str) -> Independence | None:
     """Return the independence of a pair given the smaller of two minimal sets, or None."""
     if x in g.parents[y] or y in g.parents[x] or x in g.spouses[y]:
         return None
-    one, other, rest = frozenset({x}), frozenset({y}), g.nodes - {x, y}
-    near_y = Separators(g, one, other, rest).nearest()
-    near_x = Separators(g, other, one, rest).nearest()
+    sets = Separators(g, frozenset({x}), frozenset({y}), g.nodes - {x, y})
+    near_x, near_y = sets.nearest("x"), sets.nearest("y")
     if near_x is None or near_y is None:
         return None
     return Independence(x, y, g.sorted(near_x if len(near_x) < len(near_y) else near_y))

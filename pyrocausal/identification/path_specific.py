@@ -8,16 +8,18 @@ from pyrocausal.errors import NotIdentified
 from pyrocausal.graph.mixed_graph import MixedGraph
 from pyrocausal.identification.admg import Admg, Nodes
 from pyrocausal.identification.estimand import Estimand, Step
-from pyrocausal.identification.expressions import probability, renamed
+from pyrocausal.identification.expressions import probability, renamed, verdict_of
 from pyrocausal.identification.query_text import PathQuery, Query
+from pyrocausal.identification.roles import graph_of
 from pyrocausal.identification.simplifying import multiplied, summed, tidied
 from pyrocausal.identification.tian import Failure, Table, identify_factor
+from pyrocausal.model import SCM
 
 __all__ = ["identify_along_paths"]
 
 
 def identify_along_paths(
-    graph: MixedGraph, outcome: str, do: str, paths: Iterable[Sequence[str]]
+    graph_or_scm: MixedGraph | SCM, outcome: str, do: str, paths: Iterable[Sequence[str]]
 ) -> Estimand:
     r"""Return a formula for the outcome where the action is felt along some paths only.
 
@@ -29,7 +31,7 @@ def identify_along_paths(
     variable is a recanting witness).
 
     Args:
-        graph: The graph, whose latent nodes are projected out.
+        graph_or_scm: A graph, whose latent nodes are projected out, or an SCM, by its graph.
         outcome: Y.
         do: X.
         paths: The active paths, each as its variables from X to Y.
@@ -52,6 +54,7 @@ def identify_along_paths(
         Shpitser (2013), Counterfactual graphical models for longitudinal mediation analysis with
         unobserved confounding.
     """
+    graph = graph_of(graph_or_scm, "identify_along_paths")
     g = Admg.from_graph(graph)
     Query((outcome,), (do,)).check(graph)
     query = PathQuery(outcome, do, tuple(map(tuple, paths)))
@@ -60,26 +63,25 @@ def identify_along_paths(
     active, idle = _children(g, query, relevant)
     table = Table(g.induced(g.ancestors([outcome]) | {do}))
     factors, steps = [], []
-    experiments = False
     for district in relevant.districts:
         if active & district and idle & district:
             raise _recanting(query, district, active, idle)
         known = identify_factor(table, district)
         if isinstance(known, Failure):
-            experiments = True
             parents = Nodes().union(*(g.parents[node] for node in district)) - district
             known = probability(district, do=parents)
         world = do if active & district else f"{do}'"
         factors.append(renamed(known, {do: world}))
         steps.append(Step("district", f"Q[{', '.join(relevant.sorted(district))}] at {world}"))
     hidden = relevant.sorted(relevant.nodes - {outcome})
+    expression = tidied(summed(hidden, multiplied(reversed(factors))))
     return Estimand(
         query,
-        tidied(summed(hidden, multiplied(reversed(factors)))),
+        expression,
         g.order,
         "path-specific",
         steps=tuple(steps),
-        verdict="experiments" if experiments else "observation",
+        verdict=verdict_of(expression),
         outcome=(outcome,),
         labels={do: do.lower(), f"{do}'": f"{do.lower()}'"},
     )

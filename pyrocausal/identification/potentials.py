@@ -189,9 +189,16 @@ class Joint:
         """Return the factors of the events, after each potential is written by its parents."""
         while self._merged():
             pass
-        by_parents = {p: self._parents(p) for p in list(self.known)}
-        groups = self.g.induced({p.variable for p in by_parents}).districts
-        return [_factor(group, by_parents, self.known) for group in groups]
+        # Two potentials with the same causes are one.
+        written = {
+            Potential(p.variable, frozenset(self._parents(p).items())): name
+            for p, name in self.known.items()
+        }
+        groups = self.g.induced({p.variable for p in written}).districts
+        return [
+            _factor({p: name for p, name in written.items() if p.variable in group})
+            for group in groups
+        ]
 
     def _parents(self, potential: Potential) -> dict[str, str]:
         """Return parent to the name of its value: what is set, or what it is in that world."""
@@ -208,25 +215,20 @@ class Joint:
         for potential in list(self.known):
             parents = frozenset(self._parents(potential).items())
             twin = seen.setdefault(Potential(potential.variable, parents), potential)
-            if twin != potential:
-                name = self.known.pop(potential)
-                self._equate(self.known[twin], name)
+            if self.known[twin] != self.known[potential]:
+                self._equate(self.known[twin], self.known[potential])
                 return True
         return before != (len(self.known), len(self.hidden))
 
 
-def _factor(
-    group: Nodes, parents: Mapping[Potential, Mapping[str, str]], known: Mapping[Potential, str]
-) -> Factor:
-    """Return the factor of the potentials whose variables are in one district."""
+def _factor(written: Mapping[Potential, str]) -> Factor:
+    """Return the factor of potentials of one district, each in the world of its causes."""
     values: dict[str, Nodes] = {}
     settings: dict[str, Nodes] = {}
     events = []
-    for potential, causes in parents.items():
-        variable = potential.variable
-        if variable in group:
-            values[variable] = values.get(variable, Nodes()) | {known[potential]}
-            for parent, name in causes.items():
-                settings[parent] = settings.get(parent, Nodes()) | {name}
-            events.append((variable, causes, known[potential]))
+    for potential, value in written.items():
+        values[potential.variable] = values.get(potential.variable, Nodes()) | {value}
+        for parent, name in potential.setting:
+            settings[parent] = settings.get(parent, Nodes()) | {name}
+        events.append((potential.variable, dict(sorted(potential.setting)), value))
     return Factor(values, settings, events)

@@ -39,8 +39,8 @@ class Query:
         bar = " | " if conditions else ""
         return f"P({', '.join(self.outcome)}{bar}{', '.join(conditions)})"
 
-    def check(self, graph: MixedGraph) -> Query:
-        """Return the query, refusing one that makes no sense in a graph.
+    def check(self, graph: MixedGraph, where: str = "identify") -> Query:
+        """Return the query, refusing one that makes no sense in a graph; ``where`` is who asks.
 
         Raises:
             UnknownVariable: A name is no node.
@@ -51,20 +51,20 @@ class Query:
         for role, names in roles.items():
             for name in names:
                 if name not in graph:
-                    raise UnknownVariable(name, graph.observed, f"identify({role}=)")
+                    raise UnknownVariable(name, graph.observed, f"{where}({role}=)")
                 if name in graph.latent:
                     raise ValueError(
-                        f"identify: {role}={name!r} is latent; expected observed variables. Take "
+                        f"{where}: {role}={name!r} is latent; expected observed variables. Take "
                         "it out of latent=, or ask about an observed variable."
                     )
                 if seen.get(name, role) != role:
                     raise ValueError(
-                        f"identify: {name!r} is in {seen[name]} and in {role}; expected each "
+                        f"{where}: {name!r} is in {seen[name]} and in {role}; expected each "
                         "variable in one of outcome, do and given. Drop it from one."
                     )
                 seen[name] = role
         if not self.outcome:
-            raise ValueError("identify: there is no outcome; name the variables asked about.")
+            raise ValueError(f"{where}: there is no outcome; name the variables asked about.")
         return self
 
 

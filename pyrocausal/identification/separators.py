@@ -9,6 +9,7 @@ from fractions import Fraction
 from functools import cached_property
 from itertools import islice
 from math import isfinite, lcm
+from typing import Literal
 
 import networkx as nx
 
@@ -72,23 +73,24 @@ class Separators:
         if not self.exist:
             return
         start, goal = self._ends
-        waiting = deque([self._near_goal(frozenset({start}))])
-        seen = set(waiting)
+        first = self._near_goal(frozenset({start}))
+        yield first | self.required
+        waiting, seen = deque([first]), {first}
         while waiting:
             cut = waiting.popleft()
-            yield cut | self.required
             side = _component(self._joined, start, cut)
             for node in self.g.sorted(cut - self._joined[goal]):
                 further = self._near_goal(side | {node})
                 if further not in seen:
+                    yield further | self.required
                     seen.add(further)
                     waiting.append(further)
 
-    def nearest(self) -> Nodes | None:
-        """Return the minimal set that is nearest to y, or None."""
+    def nearest(self, end: Literal["x", "y"] = "y") -> Nodes | None:
+        """Return the minimal set that is nearest to y, or to x, or None."""
         if not self.exist:
             return None
-        start, goal = self._ends
+        start, goal = self._ends if end == "y" else reversed(self._ends)
         side = _component(self._joined, start, self._joined[goal])
         return _boundary(self._joined, side) | self.required
 

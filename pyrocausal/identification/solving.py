@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from pyrocausal.errors import NotIdentified
 from pyrocausal.identification.admg import Admg, Nodes
 from pyrocausal.identification.estimand import Estimand, Step
-from pyrocausal.identification.expressions import Expression, probabilities_in, size
+from pyrocausal.identification.expressions import Expression, size, verdict_of
 from pyrocausal.identification.hedges import Hedge
 from pyrocausal.identification.named_forms import named_form
 from pyrocausal.identification.printing import Printer
@@ -43,7 +43,7 @@ def solve(g: Admg, query: Query, experiments: Sequence[Nodes]) -> Estimand:
         if z:
             expression = tidied(divided(expression, summed(g.sorted(y), expression)))
             steps.append(Step("definition of a conditional", "the joint over its sum"))
-    verdict = "experiments" if any(p.do for p in probabilities_in(expression)) else "observation"
+    verdict = verdict_of(expression)
     return Estimand(
         query, expression, g.order, form, adjustment, verdict, tuple(steps), query.outcome
     )

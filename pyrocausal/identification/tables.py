@@ -12,10 +12,13 @@ import numpy.typing as npt
 
 from pyrocausal.errors import UnknownVariable
 
-__all__ = ["DiscreteTable", "levels_of", "read_tables"]
+__all__ = ["MOST_CELLS", "DiscreteTable", "is_continuous", "levels_of", "read_tables"]
 
 Array = npt.NDArray[np.float64]
 Levels = Mapping[str, npt.NDArray[Any]]
+
+MOST_CELLS = 10**8
+"""Cells of the largest table that is tried."""
 
 _MOST_FRACTIONS = 20
 """A column with more different values than these, not all whole, counts as continuous."""
@@ -42,6 +45,11 @@ class DiscreteTable:
             return np.array(1.0)
         if names not in self._margins:
             shape = tuple(len(self.levels[name]) for name in names)
+            if prod(shape) > MOST_CELLS:
+                raise ValueError(
+                    f"evaluate: the joint table of {', '.join(names)} has {prod(shape):.2g} cells; "
+                    f"at most {MOST_CELLS:.0e} are tried. Merge values of these variables."
+                )
             cells = np.ravel_multi_index([self.codes[name] for name in names], shape)
             counts = np.bincount(cells, self.weights, minlength=prod(shape)).astype(np.float64)
             self._margins[names] = counts.reshape(shape)
@@ -86,23 +94,29 @@ def levels_of(sources: Iterable[Mapping[str, npt.NDArray[Any]]]) -> dict[str, np
     return {name: np.unique(np.concatenate(parts)) for name, parts in values.items()}
 
 
+def is_continuous(column: npt.NDArray[Any]) -> bool:
+    """Tell whether a column has many different values that are not all whole."""
+    distinct = len(np.unique(column))
+    many = distinct > _MOST_FRACTIONS or (len(column) >= 10 and 2 * distinct > len(column))
+    return many and bool((column != np.round(column)).any())
+
+
 def _column(source: Any, name: str) -> npt.NDArray[Any]:
     """Return one column, refusing what is missing or continuous."""
     if name not in source:
-        raise UnknownVariable(name, map(str, source), "evaluate(source)")
+        raise UnknownVariable(name, map(str, source), "the table")
     column = np.asarray(source[name])
     if column.ndim != 1 or not len(column):
         raise ValueError(
-            f"evaluate: the column {name!r} has shape {column.shape}; expected one value a row."
+            f"The column {name!r} has shape {column.shape}; expected one value a row."
         )
     if column.dtype == object:
         column = _plain(column, name)
     if column.dtype.kind == "f":
         if np.isnan(column).any():
             raise _missing(name)
-        distinct = len(np.unique(column))
-        many = distinct > _MOST_FRACTIONS or (len(column) >= 10 and 2 * distinct > len(column))
-        if many and (column != np.round(column)).any():
+        if is_continuous(column):
+            distinct = len(np.unique(column))
             raise ValueError(
                 f"evaluate: the column {name!r} is continuous ({distinct} different values in "
                 f"{len(column)} rows); expected a discrete variable. Cut it into classes first, "
@@ -118,7 +132,7 @@ def _plain(column: npt.NDArray[Any], name: str) -> npt.NDArray[Any]:
     plain = np.array(column.tolist())
     if plain.dtype.kind in "US" and not all(isinstance(value, str) for value in column):
         raise ValueError(
-            f"evaluate: the column {name!r} mixes strings with other values; expected one type. "
+            f"The column {name!r} mixes strings with other values; expected one type. "
             "Convert it, such as by astype(str)."
         )
     return plain
@@ -126,7 +140,7 @@ def _plain(column: npt.NDArray[Any], name: str) -> npt.NDArray[Any]:
 
 def _missing(name: str) -> ValueError:
     return ValueError(
-        f"evaluate: the column {name!r} has missing values; expected a value in each row. Drop "
+        f"The column {name!r} has missing values; expected a value in each row. Drop "
         "these rows if they are missing at random, or impute them."
     )
 
@@ -135,15 +149,15 @@ def _weights(source: Any, weights: str | None, columns: Mapping[str, npt.NDArray
     rows = len(next(iter(columns.values())))
     if any(len(column) != rows for column in columns.values()):
         lengths = {name: len(column) for name, column in columns.items()}
-        raise ValueError(f"evaluate: the columns have different lengths: {lengths}.")
+        raise ValueError(f"The columns have different lengths: {lengths}.")
     if weights is None:
         return np.full(rows, 1 / rows)
     if weights not in source:
-        raise UnknownVariable(weights, map(str, source), "evaluate(weights=)")
+        raise UnknownVariable(weights, map(str, source), "weights=")
     shares = np.asarray(source[weights], dtype=np.float64)
     if not (shares >= 0).all() or abs(shares.sum() - 1) > 1e-6:
         raise ValueError(
-            f"evaluate: the weights {weights!r} run from {shares.min():.4g} to {shares.max():.4g} "
+            f"The weights {weights!r} run from {shares.min():.4g} to {shares.max():.4g} "
             f"and sum to {shares.sum():.6g}; expected probabilities that sum to 1. Divide them by "
             "their sum if they are counts."
         )

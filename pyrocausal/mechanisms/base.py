@@ -2,13 +2,22 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from numbers import Integral
 from typing import Any
 
 import pyro.distributions as dist
 import torch
 from torch import Tensor, nn
 
-__all__ = ["Distribution", "Mechanism", "Numbers", "check_codes", "register_units"]
+__all__ = [
+    "Distribution",
+    "Mechanism",
+    "Numbers",
+    "check_codes",
+    "check_count",
+    "check_counts",
+    "register_units",
+]
 
 Distribution = Any  # torch's and Pyro's distributions share no typed ancestor
 Numbers = float | Sequence[float] | Tensor
@@ -54,6 +63,37 @@ def register_units(module: nn.Module, loc: Numbers, scale: Numbers) -> None:
             f"{type(module).__name__}: got scale={scale}, expected positive numbers. A column "
             "that doesn't vary has no scale of its own: leave it at 1."
         )
+
+
+def check_count(number: Any, what: str, least: int = 1) -> None:
+    """Check a size that a mechanism is made with.
+
+    Args:
+        number: What was given.
+        what: What it is called in the message.
+        least: The smallest that makes sense.
+
+    Raises:
+        TypeError: No whole number.
+        ValueError: A number that is too small.
+    """
+    if isinstance(number, bool) or not isinstance(number, Integral):
+        raise TypeError(f"Got {what}={number!r}, expected a whole number, at least {least}.")
+    if number < least:
+        raise ValueError(f"Got {what}={number}, expected at least {least}.")
+
+
+def check_counts(numbers: Any, what: str) -> None:
+    """Check a sequence of sizes that a mechanism is made with.
+
+    Raises:
+        TypeError: No sequence of whole numbers.
+        ValueError: A number below 1.
+    """
+    if isinstance(numbers, str) or not isinstance(numbers, Sequence):
+        raise TypeError(f"Got {what}={numbers!r}, expected a sequence, such as ({numbers!r},).")
+    for position, number in enumerate(numbers):
+        check_count(number, f"{what}[{position}]")
 
 
 def check_codes(x: Tensor, categories: int, position: int) -> None:

@@ -1,14 +1,15 @@
 """From the values of the parents to one vector of standardized features."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from math import prod
-from typing import Literal, Self, final
+from numbers import Integral
+from typing import Any, Literal, Self, final
 
 import torch
 from torch import Tensor, nn
 
-from pyrocausal.mechanisms.base import Numbers, check_codes, register_units
+from pyrocausal.mechanisms.base import Numbers, check_codes, check_count, register_units
 
 __all__ = ["Parent", "ParentEncoder", "Parents"]
 
@@ -64,6 +65,7 @@ class Parent:
     @classmethod
     def categorical(cls, categories: int) -> Self:
         """A code from 0 to ``categories - 1``, one-hot."""
+        check_count(categories, "categories")
         return cls("categorical", (), (0.0,) * categories, (1.0,) * categories)
 
     @property
@@ -72,7 +74,7 @@ class Parent:
         return len(self.loc)
 
 
-Parents = int | Sequence[Parent | int]
+Parents = int | Parent | Sequence[Parent | int]
 
 
 @final
@@ -151,9 +153,21 @@ class ParentEncoder(nn.Module):
 
 
 def _spell_out(parents: Parents) -> tuple[Parent, ...]:
-    groups = [parents] if isinstance(parents, int) else parents
-    spelled = [(Parent.continuous(),) * g if isinstance(g, int) else (g,) for g in groups]
-    return tuple(parent for group in spelled for parent in group)
+    several = isinstance(parents, Iterable) and not isinstance(parents, str)
+    groups: Iterable[Any] = parents if several else [parents]  # type: ignore[assignment]
+    return tuple(parent for group in groups for parent in _read(group))
+
+
+def _read(group: Any) -> tuple[Parent, ...]:
+    if isinstance(group, Parent):
+        return (group,)
+    if isinstance(group, bool) or not isinstance(group, Integral):
+        raise TypeError(
+            f"Got parents={group!r}, expected a number of continuous scalars, or what each parent "
+            "is: [Parent.continuous(), Parent.binary(), Parent.categorical(3)]."
+        )
+    check_count(group, "parents", least=0)
+    return (Parent.continuous(),) * int(group)
 
 
 def _spread(value: Numbers, shape: tuple[int, ...]) -> tuple[float, ...]:

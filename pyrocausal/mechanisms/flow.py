@@ -9,7 +9,14 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import constraints
 
-from pyrocausal.mechanisms.base import Distribution, Mechanism, Numbers, register_units
+from pyrocausal.mechanisms.base import (
+    Distribution,
+    Mechanism,
+    Numbers,
+    check_count,
+    check_counts,
+    register_units,
+)
 from pyrocausal.mechanisms.encoder import ParentEncoder, Parents
 
 __all__ = ["Flow", "FlowTransform"]
@@ -38,6 +45,8 @@ class Flow(Mechanism):
 
     Raises:
         ImportError: The library ``zuko`` is not installed.
+        TypeError: Parents that are no parents, sizes that are no whole numbers.
+        ValueError: Sizes below 1, scales that are not positive.
 
     Example:
         >>> dose = Flow(parents=1, loc=50.0, scale=10.0)
@@ -64,9 +73,14 @@ class Flow(Mechanism):
         scale: Numbers = 1.0,
     ) -> None:
         super().__init__()
+        for name, number in (("bins", bins), ("splines", splines)):
+            check_count(number, name)
+        check_count(1 if size is None else size, "size")
+        check_counts(hidden, "hidden")
         zuko = _import_zuko()
         self.encoder = ParentEncoder(parents)
-        self.size = size
+        self.parents, self.size = self.encoder.parents, size
+        self.bins, self.splines, self.hidden, self.activation = bins, splines, hidden, activation
         common = {
             "features": size or 1,
             "context": self.encoder.width,

@@ -11,7 +11,7 @@ import torch
 from pyro.distributions.transforms import OrderedTransform
 from torch import Tensor, nn
 
-from pyrocausal.mechanisms.base import Distribution, register_units
+from pyrocausal.mechanisms.base import Distribution, check_count, register_units
 
 __all__ = [
     "Bernoulli",
@@ -76,6 +76,7 @@ class Normal(Head):
         self, heteroscedastic: bool = False, *, loc: float = 0.0, scale: float = 1.0
     ) -> None:
         super().__init__(1 + heteroscedastic, loc, scale)
+        self.heteroscedastic = heteroscedastic
         if not heteroscedastic:
             self.deviation = nn.Parameter(torch.zeros(()))
 
@@ -115,7 +116,9 @@ class Categorical(Head):
     """
 
     def __init__(self, categories: int) -> None:
+        check_count(categories, "categories", least=2)
         super().__init__(categories)
+        self.categories = categories
 
     def forward(self, eta: Tensor) -> Distribution:
         """Return the distribution at ``eta``, shape ``(*batch, categories)``."""
@@ -138,7 +141,9 @@ class Ordinal(Head):
     """
 
     def __init__(self, categories: int) -> None:
+        check_count(categories, "categories", least=2)
         super().__init__(1)
+        self.categories = categories
         cutpoints = torch.logit(torch.arange(1, categories) / categories)
         self.unordered = nn.Parameter(OrderedTransform().inv(cutpoints))
 
@@ -211,7 +216,9 @@ class Mixture(Head):
     start: Tensor
 
     def __init__(self, components: int, *, loc: float = 0.0, scale: float = 1.0) -> None:
+        check_count(components, "components")
         super().__init__(3 * components, loc, scale)
+        self.components = components
         # Components that start alike would get the same gradient for ever.
         quantiles = (torch.arange(components) + 0.5) / components
         self.register_buffer("start", torch.special.ndtri(quantiles))
@@ -241,7 +248,7 @@ def as_head(head: Head | str) -> Head:
     """
     if isinstance(head, Head):
         return head
-    if head not in _BY_NAME:
+    if not isinstance(head, str) or head not in _BY_NAME:
         raise ValueError(
             f"Got head={head!r}, expected a Head or one of {sorted(_BY_NAME)}. Heads that need "
             "a number are written out: heads.Categorical(3), heads.Ordinal(5), heads.Mixture(2)."

@@ -7,7 +7,7 @@ from typing import final
 import torch
 from torch import Tensor, nn
 
-from pyrocausal.mechanisms.base import Distribution, Mechanism
+from pyrocausal.mechanisms.base import Distribution, Mechanism, check_counts
 from pyrocausal.mechanisms.encoder import ParentEncoder, Parents
 from pyrocausal.mechanisms.heads import Head, as_head
 
@@ -33,6 +33,7 @@ class Linear(Mechanism):
     def __init__(self, parents: Parents = 0, head: Head | str = "normal") -> None:
         super().__init__()
         self.encoder = ParentEncoder(parents)
+        self.parents = self.encoder.parents
         self.head = as_head(head)
         self.network = _affine(self.encoder.width, self.head.outputs)
 
@@ -68,7 +69,9 @@ class MLP(Mechanism):
         head: Head | str = "normal",
     ) -> None:
         super().__init__()
+        check_counts(hidden, "hidden")
         self.encoder = ParentEncoder(parents)
+        self.parents, self.hidden, self.activation = self.encoder.parents, hidden, activation
         self.head = as_head(head)
         widths = (self.encoder.width, *(hidden if self.encoder.width else ()))
         layers = [m for w in pairwise(widths) for m in (nn.Linear(*w), activation())]

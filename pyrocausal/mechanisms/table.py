@@ -1,13 +1,19 @@
 """A conditional probability table for a discrete variable with discrete parents."""
 
 from collections.abc import Sequence
-from typing import Self, final
+from typing import Any, Self, final
 
 import pyro.distributions as dist
 import torch
 from torch import Tensor, nn
 
-from pyrocausal.mechanisms.base import Distribution, Mechanism, check_codes
+from pyrocausal.mechanisms.base import (
+    Distribution,
+    Mechanism,
+    check_codes,
+    check_count,
+    check_counts,
+)
 
 __all__ = ["Table"]
 
@@ -28,6 +34,7 @@ class Table(Mechanism):
             ``probs``; otherwise they are a buffer.
 
     Raises:
+        TypeError: The entries are no numbers, or no array.
         ValueError: The entries are no probabilities; or they are 0 or 1 and shall be learned.
 
     Example:
@@ -39,8 +46,11 @@ class Table(Mechanism):
 
     table: Tensor
 
-    def __init__(self, probs: Tensor, *, binary: bool = False, learn: bool = False) -> None:
+    def __init__(
+        self, probs: Tensor | Sequence[Any], *, binary: bool = False, learn: bool = False
+    ) -> None:
         super().__init__()
+        probs = _read_probs(probs, binary)
         _check_probs(probs, binary, learn)
         self.cardinalities = tuple(probs.shape if binary else probs.shape[:-1])
         self.binary, self.learn = binary, learn
@@ -61,9 +71,21 @@ class Table(Mechanism):
             >>> Table.uniform([2, 3], categories=4)(torch.tensor(1), torch.tensor(2)).probs
             tensor([0.2500, 0.2500, 0.2500, 0.2500], grad_fn=<...>)
         """
+        check_counts(cardinalities, "cardinalities")
+        check_count(2 if categories is None else categories, "categories")
         if categories is None:
             return cls(torch.full(tuple(cardinalities), 0.5), binary=True, learn=True)
         return cls(torch.full((*cardinalities, categories), 1 / categories), learn=True)
+
+    @property
+    def probs(self) -> Tensor:
+        """The entries; learned ones stay a rounding error away from 0 and 1."""
+        table = self.table.detach()
+        if not self.learn:
+            return table
+        probs = table.sigmoid() if self.binary else table.softmax(-1)
+        eps = torch.finfo(probs.dtype).eps
+        return probs.clamp(eps, 1 - eps)
 
     def forward(self, *parents: Tensor) -> Distribution:
         """Return the distribution at the parents, codes of shape ``(*batch,)``.
@@ -83,6 +105,22 @@ class Table(Mechanism):
         family = dist.Bernoulli if self.binary else dist.Categorical
         # Fixed entries stay probabilities: logits would turn an impossible value into 1e-7.
         return family(logits=entries) if self.learn else family(probs=entries)
+
+
+def _read_probs(probs: Any, binary: bool) -> Tensor:
+    try:
+        read = torch.as_tensor(probs)
+    except (TypeError, ValueError, RuntimeError):
+        raise TypeError(
+            f"Got a table of type {type(probs).__name__}, expected probabilities: a tensor, or "
+            "nested lists of numbers that are all of one length."
+        ) from None
+    if read.numel() == 0 or (read.dim() == 0 and not binary):
+        raise ValueError(
+            f"Got a table of shape {tuple(read.shape)}, expected a dimension for each parent"
+            f"{'' if binary else ' and a last one for the categories'}, none of them empty."
+        )
+    return read if read.is_floating_point() else read.to(torch.get_default_dtype())
 
 
 def _check_probs(probs: Tensor, binary: bool, learn: bool) -> None:

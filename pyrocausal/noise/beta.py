@@ -1,6 +1,6 @@
 """Beta: the incomplete beta function in logs, and its inverse."""
 
-from math import pi
+from math import log, pi
 from typing import Any
 
 import torch
@@ -103,24 +103,33 @@ def _beta(d: Any) -> BetaEquation:
 def _tails(a: Tensor, b: Tensor, w: Tensor, terms: int) -> tuple[Tensor, Tensor, Tensor]:
     swap = torch.sigmoid(w) >= (a + 1) / (a + b + 2)
     a, b, w = torch.where(swap, b, a), torch.where(swap, a, b), torch.where(swap, -w, w)
-    log_density = _log_density(a, b, w)  # the same for both ways round
-    tail = log_density - a.log() + _continued_fraction(a, b, torch.sigmoid(w), terms).log()
+    x, y, n = torch.sigmoid(w), torch.sigmoid(-w), a + b
+    # How far x lies below the mean, times n: all that nearly cancels is in this one number.
+    gap = torch.where(a > b, n * y - b, a - n * x)
+    log_density = _log_density(a, b, w, gap)  # the same for both ways round
+    tail = log_density + _continued_fraction(a, b, x, gap, terms).log()
     other = log1mexp(tail)
     return torch.where(swap, other, tail), torch.where(swap, tail, other), log_density
 
 
-def _log_density(a: Tensor, b: Tensor, w: Tensor) -> Tensor:
+def _log_density(a: Tensor, b: Tensor, w: Tensor, gap: Tensor) -> Tensor:
     # log(x^a (1-x)^b / B(a, b)), where x^a (1-x)^b nearly cancels B for large a and b.
-    lx, ly, n = logsigmoid(w), logsigmoid(-w), a + b
+    lx, ly, log_n = logsigmoid(w), logsigmoid(-w), (a + b).log()
     bulk = (
-        0.5 * torch.log(a * b / (2 * pi * n))
-        - a * excess(n.log() + lx - a.log())
-        - b * excess(n.log() + ly - b.log())
+        0.5 * (a.log() + b.log() - log_n - log(2 * pi))
+        - a * excess(_log_ratio(-gap / a, log_n + lx - a.log()))
+        - b * excess(_log_ratio(gap / b, log_n + ly - b.log()))
         - stirling_remainder(a)
         - stirling_remainder(b)
-        + stirling_remainder(n)
+        + stirling_remainder(a + b)
     )
     return torch.where(torch.minimum(a, b) > 1, bulk, a * lx + b * ly - _log_beta(a, b))
+
+
+def _log_ratio(difference: Tensor, log_ratio: Tensor) -> Tensor:
+    # Near 1 a ratio's logarithm has the digits of its difference from 1.
+    near = difference.abs() < 0.5
+    return torch.where(near, torch.log1p(torch.where(near, difference, 0.0)), log_ratio)
 
 
 def _log_beta(a: Tensor, b: Tensor) -> Tensor:
@@ -152,28 +161,37 @@ def _power_guess(log_cdf: Tensor, log_sf: Tensor, a: Tensor, b: Tensor) -> Tenso
     return torch.where(log_cdf < left - whole, below, above)
 
 
-def _continued_fraction(a: Tensor, b: Tensor, x: Tensor, terms: int) -> Tensor:
-    a, b, x = torch.broadcast_tensors(a, b, x)
-    one = torch.ones_like(x)
-    even, odd = _coefficients(a, b, x, terms + 1)
-    # What follows the last term is taken as periodic, t = 1 + even / (1 + odd / t): this
-    # saves a third of the terms, and fails gently where there are too few.
-    s = 1 + even - odd
-    value = 0.5 * (s + torch.sqrt((s.square() + 4 * odd).clamp(min=1e-30)))
+def _continued_fraction(a: Tensor, b: Tensor, x: Tensor, gap: Tensor, terms: int) -> Tensor:
+    """Return ``I_x(a, b) B(a, b) / (x^a (1-x)^b)``.
+
+    The even part of the classical fraction, in a form without differences of nearly equal numbers
+    (DiDonato, Morris 1992, Algorithm 708, ``bfrac``).
+    """
+    a, b, x, gap = torch.broadcast_tensors(a, b, x, gap)
+    # What follows the last term is taken as periodic, t = partial + numerator / t: this saves a
+    # third of the terms, and fails gently where there are too few.
+    numerator, partial = _coefficients(a, b, x, gap, terms + 1)
+    value = 0.5 * (partial + (partial.square() + 4 * numerator).clamp(min=0.0).sqrt())
     block = min(32, max(1, _CACHED // max(1, x.numel())))
     for last in range(terms, 0, -block):
         m = torch.arange(last, max(last - block, 0), -1, device=x.device)
-        even, odd = _coefficients(a, b, x, m.reshape(-1, *[1] * x.dim()))
-        for e, o in zip(even, odd, strict=True):
-            value = torch.addcdiv(one, e, torch.addcdiv(one, o, value))
-    return (1 - (a + b) * x / (a + 1) / value).reciprocal()
+        above, below = _coefficients(a, b, x, gap, m.reshape(-1, *[1] * x.dim()))
+        numerators = (numerator, *above[:-1])
+        for top, term in zip(numerators, below, strict=True):
+            value = torch.addcdiv(term, top, value)
+        numerator = above[-1]
+    first = a * (1 + gap) / (a + 1)
+    return torch.addcdiv(first, numerator, value).reciprocal()
 
 
-def _coefficients(a: Tensor, b: Tensor, x: Tensor, m: Tensor | int) -> tuple[Tensor, Tensor]:
-    step = a + 2 * m
-    scaled = x / step
-    even = m * (b - m) * scaled / (step - 1)
-    return even, -(a + m) * (a + b + m) * scaled / (step + 1)
+def _coefficients(
+    a: Tensor, b: Tensor, x: Tensor, gap: Tensor, m: Tensor | int
+) -> tuple[Tensor, Tensor]:
+    step, half = a + 2 * m, m * (b - m) * x
+    shrunk = (a + m - 1) / (step - 1)
+    numerator = shrunk * ((a + b + m - 1) / (step - 1)) * half * x
+    partial = m + half / (step - 1) + (a + m) / (step + 1) * (1 + gap + m * (2 - x))
+    return numerator, partial
 
 
 _LOGIT_BETA = LogitBeta()

@@ -13,7 +13,7 @@ from pyrocausal.errors import NotAbducible
 from pyrocausal.noise import beta, gamma
 from pyrocausal.noise.discrete import binary_logit, float_dtype, in_support
 from pyrocausal.noise.equation import register
-from pyrocausal.noise.ordered import OrderedEquation
+from pyrocausal.noise.ordered import CountedEquation
 from pyrocausal.noise.tails import from_log_pair, normal_score, to_log_pair
 from pyrocausal.requirements import is_captured
 
@@ -25,7 +25,7 @@ _CAPTURED_TERMS = 128
 _BETA_TERMS = {1e2: 32, 1e3: 64, 1e4: 128, 1e5: 256, 1e6: 512}
 
 
-class CountEquation(OrderedEquation):
+class CountEquation(CountedEquation):
     """A count whose rank is searched among its edges: exact for whatever ``edge`` computes.
 
     The law is sub-gamma: ``P(X >= mean + sqrt(2 v t) + c t) <= exp(-t)`` with the variance ``v``,
@@ -46,6 +46,7 @@ class CountEquation(OrderedEquation):
         Boucheron, Lugosi, Massart (2013), Concentration inequalities, section 2.4.
     """
 
+    resolution = 2.0**-44
     parameters: tuple[Tensor, ...]
     mean: Tensor
     variance: Tensor

@@ -56,6 +56,11 @@ class StructuralEquation(ABC):
         self.distribution = distribution
 
     @property
+    def parts(self) -> tuple["StructuralEquation", ...]:
+        """The equations whose noise is joined in this one's; none where it stands alone."""
+        return ()
+
+    @property
     def inverts(self) -> bool:
         """Whether the value determines the noise."""
         return self.posterior_shape is None

@@ -50,6 +50,10 @@ class FreshEquation(StructuralEquation):
         self.noise_shape = torch.Size([2 + self.theta.shape[-1]])
 
     @property
+    def parts(self) -> tuple[StructuralEquation, ...]:
+        return (self.quantile,)
+
+    @property
     def noise(self) -> Any:
         return JointNoise(self, lambda u: torch.zeros_like(u[..., 0]), self.theta.device)
 
@@ -94,6 +98,8 @@ class FreshEquation(StructuralEquation):
 @register(torch_dist.OneHotCategorical, dist.OrderedLogistic, coupling="independent")
 @register(torch_dist.Geometric, torch_dist.Poisson, coupling="independent")
 @register(torch_dist.Binomial, torch_dist.NegativeBinomial, coupling="independent")
+@register(dist.ZeroInflatedDistribution, dist.ZeroInflatedPoisson, coupling="independent")
+@register(dist.ZeroInflatedNegativeBinomial, coupling="independent")
 def _fresh(d: Any) -> FreshEquation:
     quantile = structural_equation(d, "quantile")
     assert isinstance(quantile, OrderedEquation)  # all of the families above are

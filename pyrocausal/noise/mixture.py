@@ -48,6 +48,10 @@ class MixtureEquation(StructuralEquation):
         self.posterior_shape = torch.Size([1 + self.classes + posterior_size(self.component)])
 
     @property
+    def parts(self) -> tuple[StructuralEquation, ...]:
+        return self.choice, self.component
+
+    @property
     def noise(self) -> Any:
         return JointNoise(self, self._log_density, self.choice.log_probs.device)
 

@@ -1,7 +1,8 @@
 """Ordered discrete families by their quantile function, on the logistic scale."""
 
 from abc import abstractmethod
-from typing import Any
+from math import inf
+from typing import Any, ClassVar
 
 import pyro.distributions as dist
 import torch
@@ -9,6 +10,7 @@ import torch.distributions as torch_dist
 from torch import Tensor
 from torch.nn.functional import logsigmoid, one_hot
 
+from pyrocausal.errors import NotAbducible
 from pyrocausal.noise.discrete import (
     binary_logit,
     class_log_probs,
@@ -20,8 +22,15 @@ from pyrocausal.noise.discrete import (
 )
 from pyrocausal.noise.equation import StructuralEquation, register
 from pyrocausal.noise.tails import from_log_pair, log1mexp
+from pyrocausal.requirements import require
 
-__all__ = ["GeometricEquation", "OrderedEquation", "TableEquation", "draw_between"]
+__all__ = [
+    "CountedEquation",
+    "GeometricEquation",
+    "OrderedEquation",
+    "TableEquation",
+    "draw_between",
+]
 
 _MARGIN = 1e-9
 
@@ -34,7 +43,7 @@ class OrderedEquation(StructuralEquation):
     Values are numbered by their rank 0, 1, 2, ...; for a count the rank is the value.
 
     A subclass must implement: ``theta``, ``edge`` and ``rank``.
-    It may override: ``value``, ``rank_of`` and ``possible``.
+    It may override: ``value``, ``rank_of``, ``cell`` and ``possible``.
 
     Args:
         distribution: The distribution.
@@ -73,10 +82,14 @@ class OrderedEquation(StructuralEquation):
         return self.value(self.rank(u))
 
     def posterior(self, x: Tensor, v: Tensor | None = None) -> Tensor:
-        rank = self.rank_of(x)
-        lower, upper = self.edge(rank - 1), self.edge(rank)
+        lower, upper = self.cell(x)
         refuse_impossible(upper > lower, self.distribution)
         return draw_between(lower, upper, needed(v))
+
+    def cell(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the edges between which the noise of ``x`` lies."""
+        rank = self.rank_of(x)
+        return self.edge(rank - 1), self.edge(rank)
 
     def value(self, rank: Tensor) -> Tensor:
         """Return the value of a rank, of the distribution's dtype."""
@@ -87,8 +100,8 @@ class OrderedEquation(StructuralEquation):
         return x.double()
 
     def possible(self, x: Tensor) -> Tensor:
-        rank = self.rank_of(x)
-        return in_support(self.distribution, x) & (self.edge(rank) > self.edge(rank - 1))
+        lower, upper = self.cell(x)
+        return in_support(self.distribution, x) & (upper > lower)
 
 
 def draw_between(lower: Tensor, upper: Tensor, v: Tensor) -> Tensor:
@@ -117,6 +130,55 @@ def draw_between(lower: Tensor, upper: Tensor, v: Tensor) -> Tensor:
 def _margin(edge: Tensor, width: Tensor) -> Tensor:
     margin = torch.minimum(_MARGIN * (1 + edge.abs()), width / 4)
     return torch.where(edge.isinf(), 0.0, margin)
+
+
+class CountedEquation(OrderedEquation):
+    """A count: its rank is its value, rounded where the dtype leaves out whole numbers.
+
+    The cell of a value holds all ranks that round to it. A cell must be wider than the rounding of
+    its edges, or a draw of its noise might belong to a neighbour.
+
+    A subclass must implement: ``possible``.
+
+    Attributes:
+        resolution: The width of the narrowest cell that is safe, relative to ``1 + |edge|``.
+    """
+
+    resolution: ClassVar[float]
+
+    def posterior(self, x: Tensor, v: Tensor | None = None) -> Tensor:
+        refuse_impossible(self.possible(x), self.distribution)
+        lower, upper = self.cell(x)
+        nearer = torch.minimum(lower.abs(), upper.abs())
+        self._refuse_unresolved(x, upper - lower >= self.resolution * (1 + nearer))
+        return draw_between(lower, upper, needed(v))
+
+    def cell(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        x = x.detach().to(self.dtype)
+        below, above = (torch.nextafter(x, torch.full_like(x, end)) for end in (-inf, inf))
+        low, high = (below.double() + x) / 2, (x.double() + above) / 2
+        first = torch.where(low.to(self.dtype) == x, low.ceil(), low.floor() + 1)
+        last = torch.where(high.to(self.dtype) == x, high.floor(), high.ceil() - 1)
+        return self.edge(first - 1), self.edge(last)
+
+    @abstractmethod
+    def possible(self, x: Tensor) -> Tensor:
+        """Say, for each element of the batch, whether ``x`` has positive probability."""
+
+    def _refuse_unresolved(self, x: Tensor, resolved: Tensor) -> None:
+        def error() -> NotAbducible:
+            count, name = (
+                x.expand(resolved.shape)[~resolved][0].item(),
+                type(self.distribution).__name__,
+            )
+            return NotAbducible(
+                name,
+                f"noise in float64 can't tell the count {count:g} of {name} from the counts beside "
+                "it, which are too close together or too improbable. Check the parameters; use "
+                "float32, whose values are that coarse, or a continuous family.",
+            )
+
+        require(resolved, error)
 
 
 class TableEquation(OrderedEquation):
@@ -200,8 +262,10 @@ class OrderedLogisticEquation(TableEquation):
         return rank.long()
 
 
-class GeometricEquation(OrderedEquation):
+class GeometricEquation(CountedEquation):
     """``log S(k) = (k + 1) log(1 - p)``."""
+
+    resolution = 2.0**-49
 
     def __init__(self, distribution: Any) -> None:
         super().__init__(distribution, float_dtype(distribution))
@@ -220,6 +284,9 @@ class GeometricEquation(OrderedEquation):
         # The closed form may be off by rounding: the edges around it decide.
         passed = torch.stack([self.edge(start + j) < u for j in range(3)])
         return start + passed.sum(0)
+
+    def possible(self, x: Tensor) -> Tensor:
+        return in_support(self.distribution, x) & ((self.logit < torch.inf) | (x == 0))
 
 
 @register(torch_dist.Bernoulli)

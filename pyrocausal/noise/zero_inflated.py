@@ -5,6 +5,7 @@ from typing import Any
 import pyro.distributions as dist
 import torch
 from torch import Tensor
+from torch.nn.functional import logsigmoid
 
 from pyrocausal.noise.discrete import binary_logit, needed, refuse_impossible
 from pyrocausal.noise.equation import StructuralEquation, register, structural_equation
@@ -17,15 +18,17 @@ from pyrocausal.noise.joint import (
     posterior_size,
     unpack,
 )
-from pyrocausal.noise.ordered import draw_between
+from pyrocausal.noise.ordered import CountedEquation, OrderedEquation, draw_between
+from pyrocausal.noise.tails import from_log_pair, log1mexp, to_log_pair
 
-__all__ = ["ZeroInflatedEquation"]
+__all__ = ["ZeroInflatedEquation", "ZeroInflatedQuantileEquation"]
 
 
 class ZeroInflatedEquation(StructuralEquation):
     """``x = 0`` if the gate ``1[G > -gate_logit]`` is on, else ``f_base(u)``.
 
-    The noise is the vector ``(G, u)``, ``G ~ Logistic(0, 1)``.
+    The noise is the vector ``(G, u)``, ``G ~ Logistic(0, 1)``. It is a mixture's equation with two
+    components: ``G`` is the difference of their Gumbel noises.
 
     Example:
         >>> equation = ZeroInflatedEquation(
@@ -36,7 +39,7 @@ class ZeroInflatedEquation(StructuralEquation):
         (torch.Size([2]), tensor(0.))
     """
 
-    route = "quantile"
+    route = "gumbel-max"
 
     def __init__(self, distribution: Any) -> None:
         super().__init__(distribution)
@@ -49,6 +52,10 @@ class ZeroInflatedEquation(StructuralEquation):
     @property
     def everywhere(self) -> bool:
         return False  # a gate of probability 1 leaves zero alone
+
+    @property
+    def parts(self) -> tuple[StructuralEquation, ...]:
+        return (self.base,)
 
     @property
     def noise(self) -> Any:
@@ -95,7 +102,59 @@ class ZeroInflatedEquation(StructuralEquation):
         return gate + base
 
 
+class ZeroInflatedQuantileEquation(CountedEquation):
+    """``F(k) = g + (1 - g) F_base(k)`` with the gate's probability ``g``; one noise for both.
+
+    Args:
+        distribution: The distribution.
+        base: The quantile equation of its base.
+    """
+
+    resolution = 2.0**-40
+
+    def __init__(self, distribution: Any, base: OrderedEquation) -> None:
+        super().__init__(distribution, base.dtype)
+        gate = binary_logit(distribution, "gate", "gate_logits")
+        self.base, self.log_on, self.log_off = base, logsigmoid(gate), logsigmoid(-gate)
+
+    @property
+    def theta(self) -> Tensor:
+        base = self.base.theta
+        gate = torch.stack((self.log_on, self.log_off), -1)
+        return torch.cat((base, gate.expand(*base.shape[:-1], 2)), -1)
+
+    def edge(self, rank: Tensor) -> Tensor:
+        log_cdf, log_sf = to_log_pair(self.base.edge(rank))
+        edge = torch.logaddexp(self.log_on, self.log_off + log_cdf) - (self.log_off + log_sf)
+        return torch.where(rank < 0, -torch.inf, edge)
+
+    def rank(self, u: Tensor) -> Tensor:
+        log_sf = to_log_pair(u)[1] - self.log_off
+        off = log_sf < 0
+        log_sf = torch.where(off, log_sf, -1.0)
+        rank = torch.where(off, self.base.rank(from_log_pair(log1mexp(log_sf), log_sf)), 0.0)
+        # It may be off by rounding: the edges around it decide.
+        return rank - 1 + sum((self.edge(k) < u).double() for k in (rank - 1, rank))
+
+    def value(self, rank: Tensor) -> Tensor:
+        return self.base.value(rank)
+
+    def possible(self, x: Tensor) -> Tensor:
+        inflated = (x == 0) & (self.log_on > -torch.inf)
+        return inflated | (self.base.possible(x) & (self.log_off > -torch.inf))
+
+
 @register(dist.ZeroInflatedDistribution, dist.ZeroInflatedPoisson)
 @register(dist.ZeroInflatedNegativeBinomial)
+@register(dist.ZeroInflatedDistribution, dist.ZeroInflatedPoisson, coupling="gumbel-max")
+@register(dist.ZeroInflatedNegativeBinomial, coupling="gumbel-max")
 def _zero_inflated(d: Any) -> ZeroInflatedEquation:
     return ZeroInflatedEquation(d)
+
+
+@register(dist.ZeroInflatedDistribution, dist.ZeroInflatedPoisson, coupling="quantile")
+@register(dist.ZeroInflatedNegativeBinomial, coupling="quantile")
+def _zero_inflated_quantile(d: Any) -> ZeroInflatedQuantileEquation:
+    base = structural_equation(d.base_dist, "quantile")
+    assert isinstance(base, OrderedEquation)  # so is every family with this coupling
+    return ZeroInflatedQuantileEquation(d, base)

@@ -7,28 +7,23 @@ import torch
 from torch import Tensor
 
 from pyrocausal.engine.abduction import Abduction, Origin, abduct
-from pyrocausal.engine.completeness import ancestors_in, check_complete
+from pyrocausal.engine.completeness import ancestors_in, check_complete, named
 from pyrocausal.engine.counterfactual import Prediction, predict
 from pyrocausal.engine.evidence import Evidence, same_evidence
 from pyrocausal.engine.lifting import same_worlds
-from pyrocausal.engine.querying import Query
-from pyrocausal.engine.tracing import Variable
-from pyrocausal.interventions import World, read_worlds, targets
-from pyrocausal.results import Counterfactual
-from pyrocausal.verbs.core import Core, Standing, probing_again
-from pyrocausal.verbs.naming import (
+from pyrocausal.engine.querying import SMALL, Query
+from pyrocausal.interventions import Set, World, read_worlds, targets
+from pyrocausal.naming import (
     describe_couplings,
     describe_evidence,
     describe_worlds,
     undetermined,
 )
+from pyrocausal.results import Counterfactual
+from pyrocausal.verbs.core import Core, Standing, probing_again
 from pyrocausal.verbs.posterior import number_of, posterior_runs, shared_sites
 
 __all__ = ["abduct_units", "abduction_of", "assumptions", "counterfactual"]
-
-# Rows up to which every query checks that what the graph calls unmoved has not moved; in larger
-# ones the check would show in the time, and only the first query of a kind makes it.
-_CHECKED = 20_000
 
 
 @probing_again
@@ -87,7 +82,7 @@ def counterfactual(
         rung=3,
         seed=query.seed,
         routes=routes,
-        assumptions=assumptions(abduction.routes, core.anatomy.variables),
+        assumptions=assumptions(core, abduction.routes, worlds),
         units=seen.labels,
         abduction=abduction,
         random=(
@@ -153,7 +148,7 @@ def _abduct(
         draws=draws,
         world=world,
         shared=shared,
-        densities=densities or draws * seen.units <= _CHECKED,
+        densities=densities or draws * seen.units <= SMALL,
         above=above,
         origin=_origin(core, query),
         replay=core.replay,
@@ -227,11 +222,24 @@ def _joined(
 
 
 def assumptions(
-    routes: Mapping[str, str] | None = None, variables: Mapping[str, Variable] | None = None
+    core: Core, routes: Mapping[str, str] | None = None, worlds: Sequence[World] = ()
 ) -> tuple[str, ...]:
-    """Say what an answer rests on and the data can't check."""
-    couplings = describe_couplings(routes or {}, variables or {})
-    return "the program is the true mechanism of every variable", *couplings
+    """Say what an answer rests on and the data can't check.
+
+    Args:
+        core: The SCM.
+        routes: The way each variable's noise was had.
+        worlds: The interventions; what all of them set has no noise in the answer.
+    """
+    sets = [{name for name, act in named(world) if isinstance(act, Set)} for world in worlds]
+    fixed = set.intersection(*sets) if sets else set()
+    used = {name: route for name, route in (routes or {}).items() if name not in fixed}
+    said = ["the program is the true mechanism of every variable"]
+    said += describe_couplings(used, core.anatomy.variables)
+    hidden = [u for u in core.latent if not fixed.issuperset(core.graph.successors(u))]
+    if hidden:
+        said.append(f"the distribution and the effects of {', '.join(hidden)}, never observed")
+    return tuple(said)
 
 
 def _predict(

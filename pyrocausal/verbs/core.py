@@ -22,17 +22,12 @@ from pyrocausal.engine.evidence import (
     read_inputs,
     selecting,
 )
+from pyrocausal.engine.graph_finding import find_graph
 from pyrocausal.engine.parameters import ParameterScope, evaluating, random_weights
 from pyrocausal.engine.pinning import SitesChanged
 from pyrocausal.engine.querying import Query, Run, Tensors
 from pyrocausal.engine.replaying import Replays
-from pyrocausal.engine.tracing import (
-    Anatomy,
-    Variable,
-    dissect,
-    distributions_of,
-    find_graph,
-)
+from pyrocausal.engine.tracing import Anatomy, Variable, dissect, distributions_of
 from pyrocausal.errors import UnknownVariable
 from pyrocausal.graph import CausalGraph
 from pyrocausal.interventions import Edge, World
@@ -105,6 +100,7 @@ class Core:
         self.examples: dict[str, Any] = {}
         self.moved: dict[tuple[Any, ...], set[str]] = {}
         self.guide: Any = None  # the FittedGuide of the last fit
+        self.report: Any = None  # its FitReport
         self.replays = Replays(program, *couplings.values())
         self.forget()
 
@@ -358,6 +354,11 @@ class Core:
             return {name: value for name, value in values.items() if name not in hidden}
         for name in names:
             self.known(name, "variables")
+            if name not in values:
+                raise ValueError(
+                    f"{name!r} is shared by all units; a counterfactual holds what belongs to a "
+                    "unit. Its value is in the answer's abduction.shared."
+                )
         return {name: values[name] for name in names}
 
 

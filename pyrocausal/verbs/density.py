@@ -12,6 +12,7 @@ from pyrocausal.engine.placing import changed, check_support, spread
 from pyrocausal.engine.querying import Query
 from pyrocausal.engine.rows import Layout, RowMessenger, Site, over_events, support_of
 from pyrocausal.interventions import Mechanism, Set, Stochastic, World
+from pyrocausal.requirements import require
 from pyrocausal.verbs.core import Core, Standing, probing_again
 
 __all__ = ["log_density"]
@@ -98,7 +99,8 @@ class _DensityRun(RowMessenger):
         return value if site.shared else self.layout.to_rows(value[None, None], len(site.inner))
 
     def _set(self, site: Site, action: Set) -> Tensor:
-        shape = site.fn.shape() if site.value is None else site.value.shape
+        random = site.value is None
+        shape = site.fn.batch_shape + site.fn.event_shape if random else site.value.shape
         part = torch.zeros(
             shape, dtype=self.query.variables[site.name].dtype, device=self.query.device
         )

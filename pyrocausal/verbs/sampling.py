@@ -9,10 +9,10 @@ from pyrocausal.engine.querying import Query, Tensors
 from pyrocausal.engine.rows import Layout
 from pyrocausal.engine.structural import StructuralRun
 from pyrocausal.interventions import World
+from pyrocausal.naming import describe_evidence, describe_worlds
 from pyrocausal.results import Samples
 from pyrocausal.verbs.answering import abduct_units, assumptions
 from pyrocausal.verbs.core import Core, Standing, probing_again
-from pyrocausal.verbs.naming import describe_evidence, describe_worlds
 from pyrocausal.verbs.posterior import fitted_shared
 
 __all__ = ["sample"]
@@ -48,7 +48,7 @@ def sample(
         query=f"P(V | do({describe_worlds(standing.worlds)}))" if standing.acts else "P(V)",
         rung=2 if standing.acts else 1,
         seed=query.seed,
-        assumptions=assumptions(),
+        assumptions=assumptions(core, worlds=standing.worlds),
         shared=frozenset(found["shared"]),
     )
 
@@ -98,6 +98,6 @@ def _given_evidence(
         rung=2 if standing.acts else 1,
         seed=query.seed,
         routes=abduction.routes,
-        assumptions=assumptions(abduction.routes, core.anatomy.variables),
+        assumptions=assumptions(core, abduction.routes, standing.worlds),
         units=seen.labels,
     )

@@ -69,7 +69,8 @@ def linear_chain_model(num_sites: int) -> Model:
         E[x2 | do(x0=1)] = 0.81
     """
     steps = [Equation({i: 0.9}, 0.0) for i in range(num_sites - 1)]
-    return _linear_model("linear_chain", [Equation({}, 0.0), *steps])
+    story = f"A chain of {num_sites} variables, all path coefficients 0.9, with unit noise."
+    return _linear_model("linear_chain", story, [Equation({}, 0.0), *steps])
 
 
 def random_linear_model(num_sites: int, seed: int) -> Model:
@@ -98,10 +99,11 @@ def random_linear_model(num_sites: int, seed: int) -> Model:
             j: rng.choice((-1, 1)) * rng.uniform(0.5, 1) / sqrt(len(parents)) for j in parents
         }
         equations.append(Equation(weights, rng.uniform(-1, 1)))
-    return _linear_model("random_linear", equations)
+    story = f"A random linear model of {num_sites} variables with unit noise, of seed {seed}."
+    return _linear_model("random_linear", story, equations)
 
 
-def _linear_model(name: str, equations: Sequence[Equation]) -> Model:
+def _linear_model(name: str, story: str, equations: Sequence[Equation]) -> Model:
     """Return the model of linear equations, in causal order."""
     if len(equations) < 2:
         raise ValueError(f"Got num_sites={len(equations)}, expected at least 2: cause and effect.")
@@ -112,6 +114,7 @@ def _linear_model(name: str, equations: Sequence[Equation]) -> Model:
             mean = sum((w * values[j] for j, w in weights.items()), intercept)
             values.append(pyro.sample(f"x{i}", dist.Normal(mean, 1.0)))
 
+    program.__doc__ = story
     edges = frozenset(
         (f"x{j}", f"x{i}") for i, equation in enumerate(equations) for j in equation.weights
     )

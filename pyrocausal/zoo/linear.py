@@ -2,6 +2,7 @@
 
 import pyro
 import pyro.distributions as dist
+import torch
 
 from pyrocausal.zoo.registry import Truth, register
 
@@ -72,6 +73,7 @@ def triangle() -> None:
 @register(
     edges="A -> B, C -> D",
     truths=[
+        Truth(1, "E[D^2]", "D", (1.5 - 2) ** 2 + 0.5**2 + 1 + 1, statistic=torch.square),
         Truth(2, "E[D | do(A=2)]", "D", (1.5 * 1 - 1 * 2) * 2, do={"A": 2.0}),
         Truth(2, "E[D | do(B=1)]", "D", 1.0, do={"B": 1.0}),
         Truth(2, "E[D | do(B=1, C=1)]", "D", 1.0 + 2.0, do={"B": 1.0, "C": 1.0}),
@@ -99,14 +101,13 @@ def triangle() -> None:
 def diamond() -> None:
     """Two opposite paths ``A -> B -> D`` and ``A -> C -> D``, of strength 1.5 and -2.
 
-    Doing: ``E[D | do(a)] = (1.5 - 2) a``, ``E[D | do(b)] = b``. Imagining:
-    ``D_{a*} = D - 0.5 (a* - A)`` for every unit. Of D alone:
-    ``E[D_{b=0} | d] = d - E[B | d] = d - Cov(B, D) / Var(D) d``, with ``Cov(B, D) = -0.5`` and
-    ``Var(D) = 0.5^2 + 0.5^2 + 1 + 1``.
+    Seeing: ``E[D^2] = Var(D) = 0.5^2 + 0.5^2 + 1 + 1``. Doing: ``E[D | do(a)] = (1.5 - 2) a``,
+    ``E[D | do(b)] = b``. Imagining: ``D_{a*} = D - 0.5 (a* - A)`` for every unit. Of D alone:
+    ``E[D_{b=0} | d] = d - E[B | d] = d - Cov(B, D) / Var(D) d``, with ``Cov(B, D) = -0.5``.
 
     Example:
         >>> from pyrocausal import zoo
-        >>> print(zoo.MODELS["diamond"].truths[0])
+        >>> print(zoo.MODELS["diamond"].truths[1])
         E[D | do(A=2)] = -1
     """
     a = pyro.sample("A", dist.Normal(0.0, 1.0))
@@ -118,6 +119,7 @@ def diamond() -> None:
 @register(
     edges="X -> H -> Y; X -> Y",
     truths=[
+        Truth(1, "E[Y^2]", "Y", (0.7 + 0.5 * 0.4) ** 2 + 0.4**2 + 1, statistic=torch.square),
         Truth(2, "E[Y | do(X=1)]", "Y", 0.7 + 0.5 * 0.4, do={"X": 1.0}),
         Truth(2, "E[Y | do(H=2)]", "Y", 0.4 * 2, do={"H": 2.0}),
         Truth(
@@ -145,14 +147,15 @@ def homework() -> None:
 
     Joe has ``X = 0.5, H = 1, Y = 1.5``, hence ``U_H = 0.75`` and ``U_Y = 0.75``. Had he doubled
     his homework: ``Y_{H=2} = 0.7 * 0.5 + 0.4 * 2 + 0.75 = 1.90``. On rung 2,
-    ``E[Y | do(h)] = 0.4 h`` and ``E[Y | do(x)] = (0.7 + 0.5 * 0.4) x``.
+    ``E[Y | do(h)] = 0.4 h`` and ``E[Y | do(x)] = (0.7 + 0.5 * 0.4) x``. On rung 1,
+    ``Y = 0.9 X + 0.4 U_H + U_Y``, hence ``E[Y^2] = 0.9^2 + 0.4^2 + 1``.
 
     References:
         Pearl, Glymour and Jewell, Causal Inference in Statistics: A Primer, 2016, section 4.2.
 
     Example:
         >>> from pyrocausal import zoo
-        >>> print(zoo.MODELS["homework"].truths[2])
+        >>> print(zoo.MODELS["homework"].truths[3])
         Y_{H=2} | X=0.5, H=1, Y=1.5 = 1.9
     """
     x = pyro.sample("X", dist.Normal(0.0, 1.0))

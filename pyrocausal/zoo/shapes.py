@@ -1,7 +1,7 @@
 """Variables with a shape: a vector, an image, a time series of several sensors."""
 
 from collections.abc import Callable
-from math import exp
+from math import erf, exp, pi, sqrt
 
 import pyro
 import pyro.distributions as dist
@@ -86,9 +86,17 @@ def _total(position: float) -> float:
     return sum(_pixel(row, column, position) for row in range(8) for column in range(8))
 
 
+def _mean_total(low: float, high: float) -> float:
+    """Return the mean of that sum where the position is uniform between two numbers."""
+    middle = sum(exp(-((row - 3.5) ** 2) / 2) for row in range(8))
+    integrals = (erf((high - c) / sqrt(2)) - erf((low - c) / sqrt(2)) for c in range(8))
+    return middle * sqrt(pi / 2) * sum(integrals) / (high - low)
+
+
 @register(
     edges="position -> image -> brightness",
     truths=[
+        Truth(1, "E[brightness]", "brightness", _mean_total(1.0, 6.0)),
         Truth(
             2,
             "E[image[3, 5] | do(position=5)]",
@@ -124,13 +132,14 @@ def image() -> None:
     """A blob whose position moves in an 8 x 8 image: ``position -> image -> brightness``.
 
     ``image[r, c] = exp(-((r - 3.5)^2 + (c - position)^2) / 2) + 0.1 U[r, c]``, brightness is its
-    sum and noise. Doing: ``E[image | do(p)] = blob(p)``, ``E[brightness | do(p)] = sum blob(p)``
+    sum and noise. Seeing: ``E[brightness]`` is the integral of ``sum blob(p)`` over positions, a
+    sum of normal probabilities. Doing: ``E[image | do(p)] = blob(p)``, ``E[brightness | do(p)] = sum blob(p)``
     (less near the border). Imagining, for every unit: ``image* = image + blob(p*) - blob(p)`` and
     ``brightness* = brightness + sum blob(p*) - sum blob(p)``.
 
     Example:
         >>> from pyrocausal import zoo
-        >>> print(zoo.MODELS["image"].truths[1])
+        >>> print(zoo.MODELS["image"].truths[2])
         E[brightness | do(position=7)] = 4.395
     """
     position = pyro.sample("position", dist.Uniform(1.0, 6.0))

@@ -13,6 +13,14 @@ __all__ = ["noncompliance", "vaccine"]
     edges="allergic, vaccine -> healthy",
     truths=[
         Truth(
+            1,
+            "P(healthy=1 | vaccine=1)",
+            "healthy",
+            0.9 * 0.9 + 0.1 * 0.5,
+            given={"vaccine": 1.0},
+            statistic="probability",
+        ),
+        Truth(
             2,
             "P(healthy=1 | do(vaccine=1))",
             "healthy",
@@ -76,8 +84,8 @@ __all__ = ["noncompliance", "vaccine"]
 def vaccine() -> None:
     """A trial of a vaccine that helps most and harms a few: benefit and harm of one action.
 
-    P(healthy) is 0.6 without and 0.9 with the vaccine, 0.7 and 0.5 for the allergic tenth. The
-    trial alone leaves benefit and harm open; the default coupling (Gumbel-max, for two values
+    P(healthy) is 0.6 without and 0.9 with the vaccine, 0.7 and 0.5 for the allergic tenth. In a
+    trial seeing is doing. It leaves benefit and harm open; the default coupling (Gumbel-max, for two values
     the same as the quantile coupling) is monotone in p, hence, with ``p_x(z) = P(Y=1 | x, z)``:
     ``PNS = benefit = E[(p_1 - p_0)+] = 0.27``, ``harm = E[(p_0 - p_1)+] = 0.02``,
     ``PN = PNS / P(Y=1 | do(1)) = 0.27 / 0.86``, ``PS = PNS / P(Y=0 | do(0)) = 0.27 / 0.39``.
@@ -87,7 +95,7 @@ def vaccine() -> None:
 
     Example:
         >>> from pyrocausal import zoo
-        >>> [round(truth.value, 3) for truth in zoo.MODELS["vaccine"].truths[3:6]]
+        >>> [round(truth.value, 3) for truth in zoo.MODELS["vaccine"].truths[4:7]]
         [0.314, 0.692, 0.27]
     """
     allergic = pyro.sample("allergic", dist.Bernoulli(0.1))
