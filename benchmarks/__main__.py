@@ -26,8 +26,7 @@ def main() -> None:
         for units in (1_000,) if quick else (1_000, 100_000):
             _sampling(name, model, units)
             for worlds in (1, 8, 64):
-                if units * worlds * len(model.parents) <= 64_000_000:
-                    _acting(name, model, units, worlds)
+                _acting(name, model, units, worlds)
 
 
 def _sampling(name: str, model: Linear, units: int) -> None:
@@ -57,7 +56,7 @@ def _acting(name: str, model: Linear, units: int, worlds: int) -> None:
             results.append(Predictive(acting, num_samples=units, parallel=True)())
         return results
 
-    repeats = 11 if worlds < 64 else 5
+    repeats = 11 if units * worlds * len(model.parents) <= 64_000_000 else 3
     jobs: list[Callable[[], object]] = [
         lambda: acted.sample(units, seed=0),
         lambda: model.predict([torch.randn(units) for _ in model.parents], values),

@@ -127,5 +127,5 @@ def test_a_fit_under_evidence_is_reported_by_the_model_it_belongs_to() -> None:
 def test_an_empty_file_is_said_to_be_empty(tmp_path: Path) -> None:
     path = tmp_path / "table.csv"
     path.write_text("")
-    with pytest.raises(ValueError, match="table.csv is empty"):
+    with pytest.raises(ValueError, match=r"table\.csv is empty"):
         read_table(path, ["y"])

@@ -1,6 +1,8 @@
 """Captured fits: which way they take, when they warn, and that they find the same."""
 
+import gc
 import warnings
+import weakref
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -125,6 +127,19 @@ def test_a_second_fit_takes_the_graph_of_the_first(monkeypatch: pytest.MonkeyPat
     eager.fit(data, steps=5, batch_size=32, compile=False, seed=0)
     expected = eager.fit(more, steps=5, batch_size=32, compile=False, seed=0)
     torch.testing.assert_close(report.losses, expected.losses, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.usefixtures("replaying")
+def test_a_graph_keeps_neither_the_data_nor_the_model_alive() -> None:
+    scm, number = pc.SCM(line), 777
+    scm.fit(line_data(number), steps=3, batch_size=32, validation=0.0, compile=True, seed=0)
+    gc.collect()
+    tensors = [thing for thing in gc.get_objects() if type(thing) is Tensor]
+    assert [tensor.shape for tensor in tensors if number in tensor.shape] == []
+    core = weakref.ref(scm._core)
+    del scm
+    gc.collect()
+    assert core() is None
 
 
 def test_what_is_no_way_is_refused() -> None:

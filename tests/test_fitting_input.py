@@ -105,7 +105,8 @@ def test_a_cause_is_looked_at_before_anything_is_made_of_it() -> None:
 def test_what_is_missing_or_masked_is_not_looked_at() -> None:
     def program() -> None:
         x = pyro.sample("x", dist.Exponential(rate()))
-        with pyro.poutine.mask(mask=x < 1):
+        below: Any = x < 1
+        with pyro.poutine.mask(mask=below):
             pyro.sample("y", dist.Exponential(rate()))
 
     data = {"x": [0.5, 2.0, 0.5], "y": [1.0, -1.0, math.nan]}

@@ -23,7 +23,7 @@ def test_textbook_graphs_have_their_known_sets() -> None:
     assert list(pc.frontdoor_sets(SMOKING, "Y", "X")) == [{"M"}]
     chains = pc.frontdoor_sets(CHAINS, "Y", "X")
     assert set(chains) == {frozenset("AC"), frozenset("BC")}
-    assert chains.largest == set("ABC")
+    assert chains.largest == frozenset("ABC")
     assert not pc.frontdoor_sets(pc.CausalGraph([("X", "Y")]), "Y", "X")
     leaky = pc.CausalGraph([("X", "M"), ("M", "Y")], bidirected=[("X", "Y"), ("M", "Y")])
     assert not pc.frontdoor_sets(leaky, "Y", "X")
@@ -33,6 +33,14 @@ def test_required_and_forbidden_variables_are_heeded() -> None:
     assert list(pc.frontdoor_sets(CHAINS, "Y", "X", forbidden="A")) == [{"B", "C"}]
     assert list(pc.frontdoor_sets(CHAINS, "Y", "X", required=["A", "B"])) == [set("ABC")]
     assert not pc.frontdoor_sets(CHAINS, "Y", "X", forbidden="C")
+
+
+def test_a_mediator_that_leaves_may_take_another_along() -> None:
+    # V <-> Y bars V, and W <- V <-> Y then bars W.
+    graph = pc.CausalGraph(
+        [("X", "V"), ("V", "W"), ("W", "Y")], bidirected=[("X", "Y"), ("V", "Y")]
+    )
+    assert pc.frontdoor_sets(graph, "Y", "X").largest is None
 
 
 def test_every_set_in_every_graph_of_three_nodes_is_judged_right() -> None:

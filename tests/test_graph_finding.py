@@ -78,7 +78,7 @@ def at_one_count() -> None:
 
 
 def at_the_last_of_many_trials() -> None:
-    c, x = pyro.sample("c", dist.Binomial(1000, 0.001)), normal("x")
+    c, x = pyro.sample("c", dist.Binomial(1000, torch.tensor(0.001))), normal("x")
     normal("y", torch.where(c == 1000, x, 0.0))
 
 
@@ -229,14 +229,14 @@ def draw(kind: str, name: str, mean: Tensor | float) -> Tensor:
     mean = torch.as_tensor(mean)
     near = mean.asinh()
     logits = torch.stack([near * 0, near * 0 - 9, near * 0 - 12 + near / 9], -1)
-    fn = {
+    made: dict[str, Callable[[], Any]] = {
         "switch": lambda: dist.Bernoulli(logits=near / 9 - 7),
         "category": lambda: dist.Categorical(logits=logits),
         "count": lambda: dist.Poisson((near / 9).exp()),
         "number": lambda: dist.Normal(mean, 1.0),
         "size": lambda: dist.LogNormal(near, 1.0),
-    }[kind]()
-    value: Tensor = pyro.sample(name, fn)
+    }
+    value: Tensor = pyro.sample(name, made[kind]())
     return value * 1.0
 
 
@@ -346,13 +346,49 @@ def test_a_program_that_only_has_shared_variables_has_a_graph() -> None:
     assert edges_of(program) == {("a", "y"), ("b", "y")}
 
 
+def test_the_program_runs_about_once_for_each_variable() -> None:
+    runs: list[int] = []
+
+    def program() -> None:
+        value: Tensor | float = 0.0
+        for position in range(40):
+            value = normal(f"v{position}", value)
+        runs.append(len(torch.as_tensor(value)))
+
+    core = pc.SCM(program)._core
+    assert len(core.anatomy.variables) == 40
+    runs.clear()
+    assert len(core.graph.edges) == 39
+    assert len(runs) <= 40 + 8
+    assert max(runs) <= 4096
+
+
+def test_a_program_whose_sites_change_is_never_half_known() -> None:
+    class Growing:
+        names: tuple[str, ...] = ("x",)
+
+        def __call__(self) -> None:
+            value: Tensor | float = 0.0
+            for name in self.names:
+                value = normal(name, value)
+
+    program = Growing()
+    core = pc.SCM(program)._core
+    anatomy = core.anatomy
+    program.names = ("x", "y")
+    with core.session(), pytest.raises(ValueError, match="other sites on other runs"):
+        find_graph(program, anatomy, core.example_inputs)
+    core.forget()
+    assert set(core.graph.edges) == {("x", "y")}
+
+
 SUPPORTS: dict[str, Any] = {
     "bernoulli": dist.Bernoulli(torch.full((40,), 0.01)),
     "bernoulli vector": dist.Bernoulli(torch.full((40, 2), 0.01)).to_event(1),
     "categorical": dist.Categorical(torch.ones(40, 4)),
     "one hot": dist.OneHotCategorical(torch.ones(40, 3)),
     "multinomial": dist.Multinomial(5, torch.ones(40, 3)),
-    "binomial": dist.Binomial(torch.arange(40.0), 0.5),
+    "binomial": dist.Binomial(torch.arange(40.0), torch.tensor(0.5)),
     "beta binomial": dist.BetaBinomial(torch.ones(40), torch.ones(40), 12),
     "poisson": dist.Poisson(torch.ones(40)),
     "uniform": dist.Uniform(torch.arange(40.0), torch.arange(40.0) + 0.5),

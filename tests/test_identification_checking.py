@@ -46,6 +46,7 @@ def test_a_continuous_outcome_is_cut_into_quarters() -> None:
     assert len(check.comparisons) == 8
 
 
+@pytest.mark.slow
 def test_a_false_alarm_is_rare() -> None:
     # 12 right checks, each failing with probability .001
     checks = [

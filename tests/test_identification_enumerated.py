@@ -32,6 +32,7 @@ def test_there_are_as_many_small_graphs_as_are_known() -> None:
         assert len(list(graphs(n))) == fixed / len(orders)
 
 
+@pytest.mark.slow
 def test_every_effect_in_every_graph_of_three_nodes_is_right() -> None:
     tally = Counter[str]()
     for graph in graphs(3):

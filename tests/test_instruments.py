@@ -25,6 +25,7 @@ TEXTBOOK = [
     (("Z>X X>Y C>Z C>Y", "X-Y"), ["Z given {C}"]),
     (("Z>X X>Y Z>Y", "X-Y"), []),  # Z has an effect of its own
     (("Z>X X>Y", "X-Y Z-Y"), []),  # Z is confounded
+    (("X>Y Z>V", "X-Y"), []),  # Z has nothing to do with X
     (("X>Y Z>V", "Z-X X-Y"), ["Z", "V"]),  # a proxy is an instrument too
     (("Z>X X>M M>Y X>Y", "X-Y"), ["Z"]),  # a total effect
     (("Z>X X>Y Y>W", "X-Y"), ["Z"]),  # an effect of the outcome is held fixed by nobody

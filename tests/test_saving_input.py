@@ -40,7 +40,7 @@ def line(t: Tensor) -> None:
     pyro.sample("y", dist.Normal(pyro.param("b", torch.tensor(0.5)) * t, 1.0))
 
 
-@pc.scm(noise={"k": "quantile"}, latent=["u"])
+@pc.scm(noise={"k": "quantile"}, latent=["u"])  # type: ignore[untyped-decorator]
 def choice() -> None:
     u = pyro.sample("u", dist.Normal(pyro.param("loc", torch.tensor(0.0)), 1.0))
     pyro.sample("k", dist.Categorical(logits=torch.stack([u, 0 * u, -u], -1)))
@@ -112,12 +112,13 @@ def test_an_scm_of_an_scm_shares_its_modules() -> None:
 
 
 def test_an_scm_of_an_intervened_one_is_refused() -> None:
-    with pytest.raises(ValueError, match="under x=1.*give SCM.. its program"):
+    with pytest.raises(ValueError, match=r"under x=1.*give SCM\(\) its program"):
         pc.SCM(pc.SCM(scaled(POSITIVE)).do(x=1.0))
 
 
 def test_inputs_may_be_a_table(tmp_path: Path) -> None:
-    path, table = tmp_path / "model", pd.DataFrame({"t": np.arange(5.0, dtype="float32")})
+    path = tmp_path / "model"
+    table: Any = pd.DataFrame({"t": np.arange(5.0, dtype="float32")})
     scm = pc.SCM(line)
     scm.sample(5, inputs=table, seed=0)
     scm.save(path)

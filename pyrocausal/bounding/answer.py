@@ -38,8 +38,8 @@ class Witness:
         >>> bow = pc.CausalGraph([("X", "Y")], bidirected=[("X", "Y")])
         >>> table = pd.DataFrame({"X": [0, 1], "Y": [0, 1], "p": [0.5, 0.5]})
         >>> low, high = pc.bounds(bow, table, "Y", do={"X": 1}, weights="p").witnesses
-        >>> print(high.functions["X"], *high.functions["Y"].tolist(), high.probabilities)
-        [0 1] [0, 1] [0, 1] [0.5 0.5]
+        >>> print(high.functions["X"], high.functions["Y"][:, 1], high.probabilities)
+        [0 1] [1 1] [0.5 0.5]
     """
 
     parents: Mapping[str, tuple[str, ...]]

@@ -147,8 +147,9 @@ def _too_many(
     node: str, functions: float, nodes: Sequence[str], total: float | None
 ) -> TooManyTypes:
     together = f", the c-component {{{', '.join(nodes)}}} {total:.3g}" if total else ""
+    assume = f", or assume that {node!r} increases in one of them" if total else ""
     return TooManyTypes(
         f"bounds: {node!r} has {functions:.3g} response functions{together}; at most "
-        f"{MOST_TYPES:,} can be listed. Merge values of {node!r} or of its parents, drop parents, "
-        "or assume monotonicity, such as assumptions=['Y increases in X']."
+        f"{MOST_TYPES:,} can be listed. Merge values of {node!r} or of its parents, drop parents"
+        f"{assume}."
     )

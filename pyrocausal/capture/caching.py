@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Hashable
 from typing import Any, Protocol, TypeVar
-from weakref import WeakKeyDictionary
 
 __all__ = ["cached"]
 
@@ -18,21 +17,19 @@ class Guarded(Protocol):
 
 Kept = TypeVar("Kept", bound=Guarded)
 
-_graphs: WeakKeyDictionary[Any, dict[Hashable, Any]] = WeakKeyDictionary()
-
 
 def cached(owner: Any, key: Hashable, make: Callable[[], Kept]) -> Kept:
     """Return a captured graph, making it anew where there is none or the program has changed.
 
     Args:
-        owner: Whatever the graph should not outlive, such as an SCM's core.
+        owner: What the graph is kept with, such as an SCM's core.
         key: Says which graph: what was asked, and the shapes, dtypes and devices.
         make: Captures it.
 
     Raises:
         NotCapturable: As ``make`` raises it.
     """
-    graphs = _graphs.setdefault(owner, {})
+    graphs: dict[Hashable, Any] = vars(owner).setdefault("_graphs", {})
     found: Kept | None = graphs.pop(key, None)
     if found is None or found.stale() is not None:
         found = make()

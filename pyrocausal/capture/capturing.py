@@ -8,7 +8,6 @@ from typing import Any
 import pyro
 import torch
 from torch import Tensor
-from torch.fx import GraphModule
 from torch.utils._pytree import TreeSpec, tree_flatten, tree_unflatten
 
 from pyrocausal.capture.checking import check_equal
@@ -82,7 +81,7 @@ class Captured:
 
     Attributes:
         graph: Takes the arguments, then ``state``; returns the leaves of the result.
-        plain: The same as it was traced: for a compiler, which does better without our help.
+        plain: The same with its constants left where they are, for a compiler.
         state: What the function reaches without being an argument, by identity.
         compiled: Whether the graph runs as compiled code.
     """
@@ -90,7 +89,7 @@ class Captured:
     def __init__(
         self, traced: Graph, spec: TreeSpec, example: Sequence[Tensor], watching: Watch
     ) -> None:
-        self.plain: GraphModule = traced.module
+        self.plain = simplified(traced.module, fold=False)
         self.graph = simplified(traced.module)
         self.state = traced.state
         self._traced = traced
@@ -134,22 +133,28 @@ class Captured:
                 return f"the parameter {name!r}"
         return self._watch.difference()
 
-    def compile(self, *, small: bool = False) -> None:
+    def let_go(self) -> None:
+        """Forget the example, which may be large; to compile, another one is needed then."""
+        self._example = []
+
+    def compile(self, *, small: bool = False, example: Sequence[Tensor] | None = None) -> None:
         """Compile the graph, and check it against the graph as it stands.
 
         Args:
             small: Compile faster to slower code.
+            example: Arguments; those of the capture by default.
 
         Raises:
             NotCapturable: It changed the result.
             RuntimeError: There is no working compiler here.
         """
-        plain, compiled = self._run, lower(self.plain, [*self._example, *self.state], small=small)
+        point = self._example if example is None else list(example)
+        plain, compiled = self._run, lower(self.plain, [*point, *self.state], small=small)
         for seed in (0, 1):
             self._run = plain
-            expected, generator = self._tried(self, self._example, seed)
+            expected, generator = self._tried(self, point, seed)
             self._run = compiled
-            found, other = self._tried(self, self._example, seed)
+            found, other = self._tried(self, point, seed)
             self._run = plain
             check_equal(expected, found, 1e-3, "The compiled graph gives another result")
             if not torch.equal(generator, other):
@@ -210,7 +215,9 @@ def _captured(function: Function, points: tuple[list[Tensor], ...], watching: Wa
 
 
 def _watching(function: Function, watch: Sequence[Any]) -> Watch:
-    return Watch(function, *watch, dict(pyro.get_param_store()._params))
+    # A fit's own function has nothing to watch, but holds the data, which a graph should not keep.
+    own = function.__module__.startswith("pyrocausal.fitting")
+    return Watch(*(() if own else (function,)), *watch, dict(pyro.get_param_store()._params))
 
 
 def _prepare(watching: Watch, seed: int) -> None:

@@ -14,13 +14,19 @@ _ATEN: Final = torch.ops.aten
 _SMALL: Final = 1024  # elements that a constant may keep in memory
 
 
-def simplified(module: GraphModule) -> GraphModule:
-    """Return a graph with all folded that depends on constants alone, and changes of shape joined."""
+def simplified(module: GraphModule, *, fold: bool = True) -> GraphModule:
+    """Return a graph without operations that hand on what they get.
+
+    Args:
+        module: The graph; stays as it is.
+        fold: Whether to compute what depends on constants alone, and to join changes of shape.
+    """
     copy = Graph()
     copy.output(copy.graph_copy(module.graph, {}))
     module = GraphModule(module, copy)
-    _fold_constants(module)
-    _join_views(module)
+    if fold:
+        _fold_constants(module)
+        _join_views(module)
     _drop_identities(module)
     module.graph.eliminate_dead_code()
     module.graph.lint()

@@ -86,7 +86,9 @@ def read_table(path: Path, columns: Collection[str], **options: Any) -> pd.DataF
     try:
         table: pd.DataFrame = pd.read_csv(path, **options)
     except pd.errors.EmptyDataError as error:
-        raise ValueError(f"{path} is empty; expected a table. Put the right file there.") from error
+        raise ValueError(
+            f"{path} is empty; expected a table. Put the right file there."
+        ) from error
     missing = sorted(set(columns) - set(table.columns))
     if missing:
         raise ValueError(

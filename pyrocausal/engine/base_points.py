@@ -1,96 +1,28 @@
 """Base points: the rows of values at which a program is pinned, from likely ones to far ones."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple, TypeVar
+from math import ceil, prod
+from typing import Any, Final
 
 import torch
 from torch import Tensor
 
 from pyrocausal.engine.far_values import far_values
-from pyrocausal.engine.pinning import SitesChanged, run_pinned, run_settled
+from pyrocausal.engine.pinning import SitesChanged, run_settled
+from pyrocausal.engine.points import BREAKDOWNS, Column, Points
 from pyrocausal.engine.rows import Program, over_events
-from pyrocausal.engine.tracing import Anatomy, sample_values, seed_all
+from pyrocausal.engine.tracing import Anatomy, sample_values
 from pyrocausal.errors import NotVectorized
 
-__all__ = ["BasePoints", "Column", "Points", "base_points", "unbroken"]
+__all__ = ["BasePoints", "base_points"]
 
-_MIXED = 256  # rows where far values of several variables meet
-_SCENES = 4  # far values of what all units share
-
-Run = Callable[..., dict[str, Any]]
-Found = TypeVar("Found")
-
-
-class Column(NamedTuple):
-    """What varies from row to row: a variable, or an input of the program."""
-
-    name: str
-    given: bool = False
-
-
-@dataclass(frozen=True)
-class Points:
-    """Values of all that a program depends on, on rows.
-
-    Attributes:
-        columns: Values by variable and input, rows first.
-        shared: Values of the variables that all units share, the same on all rows.
-        settings: Inputs that are no tensors.
-        anatomy: What ``dissect`` found.
-        ids: A number for each row, to know it by when others are left out.
-    """
-
-    columns: Mapping[Column, Tensor]
-    shared: Mapping[str, Tensor]
-    settings: Mapping[str, Any]
-    anatomy: Anatomy
-    ids: Tensor
-
-    @property
-    def all(self) -> slice:
-        """All rows."""
-        return slice(0, len(self.ids))
-
-    def take(self, rows: Tensor | slice) -> "Points":
-        """Return some of the rows."""
-        columns = {key: value[rows] for key, value in self.columns.items()}
-        return replace(self, columns=columns, ids=self.ids[rows])
-
-    def having(self, columns: Mapping[Column, Tensor]) -> "Points":
-        """Return the points with other values in some columns."""
-        return replace(self, columns={**self.columns, **columns})
-
-    def joined(self, others: Iterable["Points"]) -> "Points":
-        """Return these rows and those of others, which have the same shared values."""
-        tables = [self, *others]
-        columns = {key: torch.cat([t.columns[key] for t in tables]) for key in self.columns}
-        return replace(self, columns=columns, ids=torch.cat([t.ids for t in tables]))
-
-    def unbroken(self, attempt: Callable[["Points"], "Points"]) -> "Points":
-        """Return what an attempt makes of these points, without those where it fails."""
-        found = unbroken(self.all, lambda rows: attempt(self.take(rows)))
-        return self.take(slice(0, 0)).joined(found)
-
-    def of(self, name: str) -> Tensor:
-        """Return the values of a variable in program shape."""
-        if name in self.shared:
-            return self.shared[name]
-        inner = len(self.anatomy.variables[name].inner)
-        return self.columns[Column(name)].movedim(0, inner).contiguous()
-
-    def run(self, program: Program, run: Run = run_pinned) -> dict[str, Any]:
-        """Run the program here, with the same hidden randomness each time."""
-        seed_all(3)
-        values = {name: self.of(name) for name in self.anatomy.variables}
-        inputs = {key.name: value for key, value in self.columns.items() if key.given}
-        return run(
-            program,
-            values,
-            len(self.ids),
-            {**self.settings, **inputs},
-            opens_units=self.anatomy.opens_units,
-        )
+_LIKELY: Final = 250  # about as many rows are drawn from the prior
+_ALONE: Final = 36  # for each variable, rows where it alone is far
+_MIXED: Final = 256  # rows where several variables are far
+_KNOWN: Final = 64  # rows with values that were asked for, each of these at least once
+_SCENES: Final = 3  # far values of what all units share
+_FEW: Final = 28  # rows drawn from the prior where more are too many
 
 
 @dataclass(frozen=True)
@@ -106,35 +38,6 @@ class BasePoints:
     points: Points
     others: Mapping[Column, Tensor]
     shared: Mapping[str, Tensor]
-
-
-def unbroken(rows: slice, attempt: Callable[[slice], Found]) -> list[Found]:
-    """Attempt something on all rows but those where the program breaks down.
-
-    Far from the prior a program may fail (a matrix that is no covariance, an index past the end).
-    Rows that fail are halved until the one that does is found and left out.
-
-    Args:
-        rows: The rows.
-        attempt: What to do there.
-
-    Returns:
-        What the attempts returned, together on all rows but those left out.
-
-    Raises:
-        SitesChanged: The program has other sites than when it was probed.
-        NotVectorized: The program asks for the truth of several rows at once.
-    """
-    try:
-        return [attempt(rows)]
-    except (SitesChanged, NotVectorized):
-        raise
-    except (RuntimeError, ValueError, IndexError):
-        if rows.stop - rows.start <= 1:
-            return []
-        middle = (rows.start + rows.stop) // 2
-        halves = slice(rows.start, middle), slice(middle, rows.stop)
-        return [found for half in halves for found in unbroken(half, attempt)]
 
 
 def base_points(
@@ -160,21 +63,51 @@ def base_points(
     Yields:
         Rows, one set for each value of what is shared.
     """
-    rows = anatomy.prime_rows(above=28)
-    drawn = _drawn(program, anatomy, inputs(rows), rows)
-    far, shared = _far(drawn, drawn.run(program))
+    limit = _limit(anatomy, inputs(1))
+    drawn = _drawn(program, anatomy, inputs, min(_LIKELY, limit // 8))
+    alone = min(_ALONE, limit // (2 * len(drawn.columns) + 1))
+    few = drawn.take(slice(0, anatomy.prime_rows(above=max(2, alone))))
+    far, shared = _far(few, few.run(program))
     known = dict(bases or {})
     told = {name: known.pop(name) for name in drawn.shared if name in known}
     scenes = [drawn.shared]
     if shared:
-        scenes += [{k: v[scene] for k, v in shared.items()} for scene in range(_SCENES)]
+        scenes += [
+            {name: value[scene] for name, value in shared.items()}
+            for scene in range(min(_SCENES, len(few.ids)))
+        ]
     if told:
         scenes.append({**drawn.shared, **told})
     for scene in scenes:
         yield _around(program, replace(drawn, shared=scene), far, shared, known)
 
 
-def _drawn(program: Program, anatomy: Anatomy, given: Mapping[str, Any], rows: int) -> Points:
+def _limit(anatomy: Anatomy, inputs: Mapping[str, Any]) -> int:
+    """Return about how many rows are worth their time and memory."""
+    largest = max(
+        *(prod(variable.unit_shape) for variable in anatomy.variables.values()),
+        *(value.numel() for value in inputs.values() if isinstance(value, Tensor)),
+        1,
+    )
+    return min(2048, max(128, 2**16 // largest))
+
+
+def _drawn(
+    program: Program, anatomy: Anatomy, inputs: Callable[[int], Mapping[str, Any]], above: int
+) -> Points:
+    """Draw rows from the prior, but few where a rare value makes the program fail."""
+    try:
+        return _drawn_rows(program, anatomy, inputs, anatomy.prime_rows(max(above, _FEW)))
+    except (SitesChanged, NotVectorized):
+        raise
+    except BREAKDOWNS:
+        return _drawn_rows(program, anatomy, inputs, anatomy.prime_rows(_FEW))
+
+
+def _drawn_rows(
+    program: Program, anatomy: Anatomy, inputs: Callable[[int], Mapping[str, Any]], rows: int
+) -> Points:
+    given = inputs(rows)
     values = sample_values(program, anatomy, given, rows)
     columns = {
         Column(name): values[name].movedim(len(variable.inner), 0)
@@ -223,30 +156,21 @@ def _around(
     known: Mapping[str, Tensor],
 ) -> BasePoints:
     """Return the rows where the shared variables have the values they have in ``drawn``."""
-    rows, count = len(drawn.ids), len(far)
-    limit = _limit(drawn)
-    each = min(rows, max(2, limit // (2 * max(count, 1))))
-    index = torch.cat([torch.arange(rows), torch.arange(each).repeat(count)])
+    rows, each = len(drawn.ids), len(next(iter(far.values()), ()))
+    index = torch.cat([torch.arange(rows), torch.arange(each).repeat(len(far))])
     alone = {
         key: (torch.arange(len(index)) - rows).div(each, rounding_mode="floor") == position
         for position, key in enumerate(far)
     }
-    single = _settled(
-        program, drawn.take(index), alone, {key: value[index] for key, value in far.items()}
-    )
+    moved = {key: value[index % each] for key, value in far.items()}
+    single = _settled(program, drawn.take(index), alone, moved)
     kept = {key: single.columns[key][alone[key][single.ids]] for key in far}
     others = {key: torch.cat([value, kept[key]]) for key, value in drawn.columns.items()}
-    tables = [_mixed(program, drawn, kept, {}, min(_MIXED, limit // 2))]
+    tables = [_mixed(program, drawn, kept, {}, min(_MIXED, 2 * rows))]
     if known:
         evidence = {_column(drawn, name): value for name, value in known.items()}
-        tables.append(_mixed(program, drawn, kept, evidence, 64))
+        tables.append(_mixed(program, drawn, kept, evidence, _KNOWN))
     return BasePoints(single.joined(tables), others, shared)
-
-
-def _limit(drawn: Points) -> int:
-    """Return about how many rows are worth their time and memory."""
-    cells = sum(value[0].numel() for value in drawn.columns.values())
-    return min(2048, max(128, 2**18 // max(cells, 1)))
 
 
 def _column(drawn: Points, name: str) -> Column:
@@ -263,7 +187,7 @@ def _mixed(
 ) -> Points:
     """Return rows where far values of several variables meet, and some are as known."""
     size = max((len(value) for value in known.values()), default=1)
-    rows = size * -(-rows // size)
+    rows = size * ceil(rows / size)
     background = drawn.take(torch.randint(len(drawn.ids), (rows,)))
     # Every other row has two or three far values, since many of them may hide an effect.
     rate = torch.where(torch.arange(rows) % 2 == 0, 0.5, min(0.5, 2.5 / max(len(kept), 1)))

@@ -9,7 +9,8 @@ import pyro
 import torch
 from torch import Tensor
 
-from pyrocausal.engine.base_points import BasePoints, Column, Points, base_points, unbroken
+from pyrocausal.engine.base_points import BasePoints, base_points
+from pyrocausal.engine.points import BREAKDOWNS, Column, Points, unbroken
 from pyrocausal.engine.rows import Program
 from pyrocausal.engine.tracing import Anatomy, parts_of, quiet_seed
 from pyrocausal.graph import CausalGraph
@@ -141,7 +142,7 @@ class _Reading:
             return None
         try:
             found: Tensor = self.found.log_prob(self.value)
-        except (RuntimeError, ValueError, IndexError):
+        except BREAKDOWNS:
             # The value lies outside the support that the site has here.
             return None
         return found

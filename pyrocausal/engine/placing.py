@@ -1,6 +1,6 @@
 """Putting a user's value in the place of a site's: shapes, types, support."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from typing import Any
 
@@ -21,6 +21,7 @@ __all__ = [
     "leaves_support",
     "map_tensors",
     "place",
+    "place_numbers",
     "spread",
 ]
 
@@ -39,6 +40,41 @@ def place(value: Any, part: Tensor, event_dim: int, layout: Layout | None, name:
     Raises:
         ValueError: The value does not broadcast, or is not finite, or its cast changes it.
     """
+    tensor = _checked(value, part, name)
+    if layout is None:
+        return _expand(tensor, part.shape, name)
+    inner = part.dim() - 1 - event_dim
+    unit_shape = (*part.shape[:inner], *part.shape[inner + 1 :])
+    tensor = _expand(tensor, (layout.units, *unit_shape), name)
+    one = Layout(layout.units, 1, layout.draws)
+    return one.to_rows(tensor.reshape(1, 1, *tensor.shape), inner)
+
+
+def place_numbers(
+    numbers: Sequence[Any], like: Tensor, event_dim: int, layout: Layout, name: str
+) -> Tensor:
+    """Give every world a number of its own, on all its rows.
+
+    Args:
+        numbers: One for each world, without dimensions.
+        like: What the site's value is like, in program shape.
+        event_dim: Number of event dimensions.
+        layout: How rows are ordered.
+        name: The variable, for messages.
+
+    Raises:
+        ValueError: A number is not finite, or its cast changes it.
+    """
+    what, dim = f"do({name!r})", like.dim() - 1 - event_dim
+    column = _checked(
+        torch.stack([as_tensor(n, what).to(like.device) for n in numbers]), like, name
+    )
+    shape = (*like.shape[:dim], *layout.shape, *like.shape[dim + 1 :])
+    column = column.view(-1, *[1] * (len(shape) - dim - 2))
+    return column.expand(shape).reshape(like.shape).contiguous()
+
+
+def _checked(value: Any, part: Tensor, name: str) -> Tensor:
     if value is None:
         raise TypeError(f"do({name!r}) got None; expected numbers. A function returns the values.")
     tensor = as_tensor(value, f"do({name!r})").to(part.device)
@@ -49,14 +85,7 @@ def place(value: Any, part: Tensor, event_dim: int, layout: Layout | None, name:
             "or what its function meets."
         ),
     )
-    tensor = cast(tensor, part.dtype, f"do({name!r})")
-    if layout is None:
-        return _expand(tensor, part.shape, name)
-    inner = part.dim() - 1 - event_dim
-    unit_shape = (*part.shape[:inner], *part.shape[inner + 1 :])
-    tensor = _expand(tensor, (layout.units, *unit_shape), name)
-    one = Layout(layout.units, 1, layout.draws)
-    return one.to_rows(tensor.reshape(1, 1, *tensor.shape), inner)
+    return cast(tensor, part.dtype, f"do({name!r})")
 
 
 def changed(

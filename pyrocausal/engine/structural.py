@@ -15,6 +15,7 @@ from pyrocausal.engine.placing import (
     check_support,
     leaves_support,
     place,
+    place_numbers,
     spread,
 )
 from pyrocausal.engine.querying import SMALL, Noise, Query, input_rows
@@ -196,6 +197,10 @@ class StructuralRun(RowMessenger):
     def _set(self, site: Site, natural: Tensor, actions: Sequence[tuple[int, Action]]) -> Tensor:
         layout, dim = self.layout, site.event_dim
         values = {index: action.value for index, action in actions if isinstance(action, Set)}
+        numbers = [value for value in values.values() if not getattr(value, "shape", ())]
+        if len(numbers) == len(actions) == layout.worlds == len(values):
+            in_order = [values[index] for index in range(layout.worlds)]
+            return place_numbers(in_order, natural, dim, layout, site.name)
         parts = []
         for index in range(layout.worlds):
             part = layout.world(natural, index, dim)

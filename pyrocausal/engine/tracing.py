@@ -3,6 +3,8 @@
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
+from itertools import count
+from math import isqrt
 from typing import Any
 
 import torch
@@ -78,10 +80,13 @@ class Anatomy:
         return tuple(v.name for v in self.variables.values() if v.shared)
 
     def prime_rows(self, above: int) -> int:
-        """Return a number of rows above ``above`` that is no size in the program."""
+        """Return a prime number of rows above ``above`` that is no size in the program."""
         sizes = {size for v in self.variables.values() for size in v.unit_shape}
-        primes = (7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47, 53, 59, 61, 67, 71, 73)
-        return next(p for p in primes if p > above and p not in sizes)
+        return next(
+            rows
+            for rows in count(above + 1)
+            if rows not in sizes and all(rows % factor for factor in range(2, isqrt(rows) + 1))
+        )
 
 
 class _Probe(RowMessenger):

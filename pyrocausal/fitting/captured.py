@@ -88,6 +88,7 @@ def capture_loss(loss: Loss, parameters: Sequence[Tensor], watch: Sequence[Any])
     # All units at once, in another order: what is baked in shows there too.
     data = [_reversed(tensor, loss) for tensor in loss.data] if loss.whole else loss.data
     captured = capture(function, [first, *loss.data], another=[last, *data], watch=watch)
+    captured.let_go()
     return StepGraph(captured, parameters)
 
 
@@ -246,7 +247,9 @@ class Differentiated:
 
     def compile(self, stride: int, *, small: bool) -> None:
         """Compile loss and gradient; the steps are the optimizer's, one at a time."""
-        self.graph.captured.compile(small=small)
+        if not self.graph.captured.compiled:
+            example = [self.loss.train[: self.loss.size], *self.loss.data]
+            self.graph.captured.compile(small=small, example=example)
         self.path = "compiled"
 
     def state(self) -> list[Tensor]:

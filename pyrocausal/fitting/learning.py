@@ -86,15 +86,17 @@ class Learning:
             3.0
         """
         settings = Settings(steps, batch_size, lr, optimizer, patience, progress, compile)
-        self._core.report = fit(
+        report = fit(
             self._core, self._standing, data, guide, inputs, validation, device, seed, settings
         )
-        return self._core.report
+        self._core.report = report
+        return report
 
     @property
     def report(self) -> FitReport | None:
         """How the last fit went, that of ``from_graph`` included; ``None`` before any."""
-        return self._core.report
+        report: FitReport | None = self._core.report
+        return report
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the parameters and buffers to one file.

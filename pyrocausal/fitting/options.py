@@ -59,9 +59,10 @@ def read_seed(seed: Any, verb: str) -> int:
         return draw_seed()
     if isinstance(seed, bool) or not isinstance(seed, Integral):
         raise TypeError(f"{verb} got seed={seed!r}; expected a whole number, or None to draw one.")
-    if not -(2**63) <= seed < 2**64:
+    number = int(seed)
+    if not -(2**63) <= number < 2**64:
         raise ValueError(f"{verb} got seed={seed}; expected a number of at most 64 bits.")
-    return int(seed)
+    return number
 
 
 def read_device(device: Any, verb: str) -> torch.device:

@@ -67,7 +67,7 @@ def _outside(site: dict[str, Any], missing: Tensor | None) -> Tensor | None:
     support = support_of(fn)
     if support is None or not _is_sharp(support):
         return None
-    outside = ~support.check(site["value"])
+    outside: Tensor = ~support.check(site["value"])
     for counts in (mask, None if missing is None else ~missing):
         if counts is not None:
             outside = outside & torch.as_tensor(counts, device=outside.device)

@@ -171,6 +171,10 @@ class Reader:
             raise _unreadable(self.tokens[0] if self.tokens else "the end", self.text)
         return self.tokens.pop(0)
 
+    def label(self) -> str:
+        """Take a value; a number is written in one way."""
+        return str(read_label(self.word()))
+
     def events(self) -> tuple[Event, ...]:
         """Take events up to a bar or the end."""
         events = [self.event()]
@@ -181,7 +185,7 @@ class Reader:
     def event(self) -> Event:
         """Take ``term`` or ``term=value``."""
         term = self.term()
-        return Event(term, self.word() if self.take("=") else None)
+        return Event(term, self.label() if self.take("=") else None)
 
     def term(self) -> Term:
         """Take a variable with its subscripts."""
@@ -199,7 +203,7 @@ class Reader:
         """Take ``X=x``, or a nested term."""
         term = self.term()
         if self.take("="):
-            return term.variable, self.word()
+            return term.variable, self.label()
         if not term.subscripts:
             raise ValueError(
                 f"identify: the subscript {term} in {self.text!r} has no value; expected such as "

@@ -66,7 +66,7 @@ class Estimand:
     verdict: str = "observation"
     steps: tuple[Step, ...] = field(default=(), repr=False)
     outcome: tuple[str, ...] = ()
-    labels: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     @cached_property
     def free(self) -> tuple[str, ...]:

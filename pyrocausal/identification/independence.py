@@ -139,10 +139,11 @@ def _g_test(counts: Array) -> tuple[IndependenceTest, float]:
 def _partial_covariance(x: Column, y: Column, given: Sequence[Column]) -> IndependenceTest:
     n = len(x.values)
     strata = _strata([column for column in given if column.levels], n)
-    smooth = [column.values for column in given if not column.levels]
-    design = np.column_stack([np.eye(int(strata.max()) + 1)[strata], *smooth])
-    rx, freedom = _residuals(design, _numbers(x))
-    ry, _ = _residuals(design, _numbers(y))
+    smooth = [_numbers(column) for column in given if not column.levels]
+    design = _centred(np.hstack([np.zeros((n, 0)), *smooth]), strata)
+    rx, ry = (_residuals(design, _centred(_numbers(column), strata)) for column in (x, y))
+    rank = int(np.linalg.matrix_rank(design)) if smooth else 0
+    freedom = max(n - int(strata.max()) - 1 - rank, 0)
     products = (rx[:, :, None] * ry[:, None, :]).reshape(n, -1)
     mean = products.mean(0)
     variance = np.atleast_2d(np.cov(products, rowvar=False, bias=True))
@@ -152,7 +153,7 @@ def _partial_covariance(x: Column, y: Column, given: Sequence[Column]) -> Indepe
 
 
 def _numbers(column: Column) -> Array:
-    """Return a column as numbers in units of its spread, with indicators of discrete values."""
+    """Return numbers in units of their spread, or an indicator of each discrete value but one."""
     if column.levels:
         indicators: Array = np.eye(column.levels)[column.values.astype(int)]
         return indicators[:, 1:]
@@ -160,15 +161,20 @@ def _numbers(column: Column) -> Array:
     return centred.reshape(-1, 1) / max(float(centred.std()), np.finfo(float).tiny)
 
 
-def _residuals(design: Array, values: Array) -> tuple[Array, int]:
-    """Return the residuals of a regression, and its degrees of freedom."""
-    # Columns of one size, so that what is nearly collinear doesn't hang on units.
-    scale = np.maximum(np.abs(design).max(0), np.finfo(float).tiny)
-    solution, _, rank, _ = np.linalg.lstsq(design / scale, values, rcond=None)
-    residuals = values - design / scale @ solution
+def _centred(values: Array, strata: npt.NDArray[np.intp]) -> Array:
+    """Return values less the mean of their stratum."""
+    sums = np.zeros((int(strata.max()) + 1, values.shape[1]))
+    np.add.at(sums, strata, values)
+    centred: Array = values - (sums / np.bincount(strata)[:, None])[strata]
+    return centred
+
+
+def _residuals(design: Array, values: Array) -> Array:
+    """Return the residuals of a regression."""
+    residuals: Array = values - design @ np.linalg.lstsq(design, values, rcond=None)[0]
     # What the regression explains up to rounding has no residual.
     residuals[:, np.abs(residuals).max(0) < 1e-10] = 0.0
-    return residuals, max(len(values) - int(rank), 0)
+    return residuals
 
 
 def _tail(statistic: float, dof: int) -> float:

@@ -99,8 +99,8 @@ class _DensityRun(RowMessenger):
         return value if site.shared else self.layout.to_rows(value[None, None], len(site.inner))
 
     def _set(self, site: Site, action: Set) -> Tensor:
-        random = site.value is None
-        shape = site.fn.batch_shape + site.fn.event_shape if random else site.value.shape
+        fn, fixed = site.fn, site.value
+        shape = fn.batch_shape + fn.event_shape if fixed is None else fixed.shape
         part = torch.zeros(
             shape, dtype=self.query.variables[site.name].dtype, device=self.query.device
         )

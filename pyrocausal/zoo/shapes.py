@@ -132,9 +132,10 @@ def image() -> None:
     """A blob whose position moves in an 8 x 8 image: ``position -> image -> brightness``.
 
     ``image[r, c] = exp(-((r - 3.5)^2 + (c - position)^2) / 2) + 0.1 U[r, c]``, brightness is its
-    sum and noise. Seeing: ``E[brightness]`` is the integral of ``sum blob(p)`` over positions, a
-    sum of normal probabilities. Doing: ``E[image | do(p)] = blob(p)``, ``E[brightness | do(p)] = sum blob(p)``
-    (less near the border). Imagining, for every unit: ``image* = image + blob(p*) - blob(p)`` and
+    sum and noise. Seeing: ``E[brightness]`` is the mean of ``sum blob(p)`` over positions, a sum
+    of normal probabilities. Doing: ``E[image | do(p)] = blob(p)``,
+    ``E[brightness | do(p)] = sum blob(p)`` (less near the border). Imagining, for every unit:
+    ``image* = image + blob(p*) - blob(p)`` and
     ``brightness* = brightness + sum blob(p*) - sum blob(p)``.
 
     Example:

@@ -85,8 +85,9 @@ def vaccine() -> None:
     """A trial of a vaccine that helps most and harms a few: benefit and harm of one action.
 
     P(healthy) is 0.6 without and 0.9 with the vaccine, 0.7 and 0.5 for the allergic tenth. In a
-    trial seeing is doing. It leaves benefit and harm open; the default coupling (Gumbel-max, for two values
-    the same as the quantile coupling) is monotone in p, hence, with ``p_x(z) = P(Y=1 | x, z)``:
+    trial seeing is doing. It leaves benefit and harm open; the default coupling (Gumbel-max, for
+    two values the same as the quantile coupling) is monotone in p, hence, with
+    ``p_x(z) = P(Y=1 | x, z)``:
     ``PNS = benefit = E[(p_1 - p_0)+] = 0.27``, ``harm = E[(p_0 - p_1)+] = 0.02``,
     ``PN = PNS / P(Y=1 | do(1)) = 0.27 / 0.86``, ``PS = PNS / P(Y=0 | do(0)) = 0.27 / 0.39``.
 
