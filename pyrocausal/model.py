@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -15,26 +15,23 @@ from pyrocausal.engine.tracing import Variable
 from pyrocausal.fitting.learning import Learning
 from pyrocausal.fitting.options import read_device
 from pyrocausal.graph import CausalGraph
-from pyrocausal.handlers import condition, do
 from pyrocausal.interventions import Edge, Set, Stochastic, read_worlds
-from pyrocausal.naming import describe_evidence, describe_worlds
 from pyrocausal.noise import Coupling, read_couplings
 from pyrocausal.results import Counterfactual, Samples
 from pyrocausal.verbs.answering import abduction_of, counterfactual
+from pyrocausal.verbs.calling import handled
 from pyrocausal.verbs.core import Core, Standing
 from pyrocausal.verbs.density import log_density
 from pyrocausal.verbs.plan import Plan, make_plan
 from pyrocausal.verbs.sampling import sample
-
-if TYPE_CHECKING:
-    import graphviz
+from pyrocausal.verbs.showing import Showing
 
 __all__ = ["SCM", "scm"]
 
 Program = Callable[..., Any]
 
 
-class SCM(Learning):
+class SCM(Learning, Showing):
     """A structural causal model: an ordinary Pyro program with the verbs of the three rungs.
 
     Every ``pyro.sample("X", D(parents))`` is an assignment ``X = f(parents, U_X)``; the exogenous
@@ -113,34 +110,7 @@ class SCM(Learning):
             tensor([1., 1., 1.])
         """
         with self._core.scope.open():
-            return self._handled()(*args, **kwargs)
-
-    def _handled(self) -> Program:
-        """Return the program inside the handlers that stand for what was done and seen."""
-        program, standing = self._core.program, self._standing
-        if standing.listed:
-            raise ValueError(
-                f"{self!r} has a list of worlds, and one run of the program is in one. Ask "
-                "sample(), or run pc.worlds(scm.program, [...], size=...)."
-            )
-        acts = []
-        for item in standing.worlds[0]:
-            if isinstance(item, Edge):
-                raise ValueError(
-                    f"{self!r} intervenes on an edge, which takes a second run of the program. "
-                    "Ask sample() or counterfactual()."
-                )
-            acts.append({item[0]: item[1]})
-        program = do(program, tuple(acts)) if acts else program
-        return condition(program, standing.evidence) if standing.evidence else program
-
-    def __repr__(self) -> str:
-        parts = [f"SCM {self.name}"]
-        if self._standing.acts:
-            parts.append(f"under {describe_worlds(self._standing.worlds)}")
-        if self._standing.evidence:
-            parts.append(f"given {describe_evidence(self._standing.evidence)}")
-        return " ".join(parts)
+            return handled(self._core.program, self._standing, self)(*args, **kwargs)
 
     @property
     def program(self) -> Program:
@@ -393,18 +363,6 @@ class SCM(Learning):
         """
         self._core.to(read_device(device, "to()"))
         return self
-
-    def render(self, path: str | None = None) -> graphviz.Digraph:
-        """Draw the graph; see ``CausalGraph.render``."""
-        return self.graph.render(path)
-
-    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
-        try:
-            graph = self.graph
-        except Exception:
-            # To be shown must not fail: the text stands in, and .graph says what is wrong.
-            return {}
-        return graph._repr_mimebundle_(include, exclude)
 
     def _with(self, standing: Standing) -> SCM:
         copy = object.__new__(type(self))

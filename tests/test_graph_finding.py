@@ -363,23 +363,25 @@ def test_the_program_runs_about_once_for_each_variable() -> None:
     assert max(runs) <= 4096
 
 
-def test_a_program_whose_sites_change_is_never_half_known() -> None:
-    class Growing:
-        names: tuple[str, ...] = ("x",)
+@pytest.mark.parametrize("after", [0, 2, 4, 6])
+def test_a_program_whose_sites_change_meanwhile_is_never_half_known(after: int) -> None:
+    runs: list[int] = []
+    limit = 1000
 
-        def __call__(self) -> None:
-            value: Tensor | float = 0.0
-            for name in self.names:
-                value = normal(name, value)
+    def program() -> None:
+        runs.append(1)
+        x = normal("x")
+        normal("y", x)
+        if len(runs) > limit:
+            normal("z", x)
 
-    program = Growing()
     core = pc.SCM(program)._core
     anatomy = core.anatomy
-    program.names = ("x", "y")
+    limit = len(runs) + after
     with core.session(), pytest.raises(ValueError, match="other sites on other runs"):
         find_graph(program, anatomy, core.example_inputs)
     core.forget()
-    assert set(core.graph.edges) == {("x", "y")}
+    assert set(core.graph.edges) == {("x", "y"), ("x", "z")}
 
 
 SUPPORTS: dict[str, Any] = {

@@ -1,0 +1,50 @@
+"""How an SCM shows itself: in words, and by its graph."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pyrocausal.graph import CausalGraph
+from pyrocausal.naming import describe_evidence, describe_worlds
+from pyrocausal.verbs.core import Standing
+
+if TYPE_CHECKING:
+    import graphviz
+
+__all__ = ["Showing"]
+
+
+class Showing:
+    """The part of an SCM that prints and draws it.
+
+    Attributes:
+        name: Its name.
+    """
+
+    name: str
+    _standing: Standing
+
+    @property
+    def graph(self) -> CausalGraph:
+        """The causal graph."""
+        raise NotImplementedError
+
+    def __repr__(self) -> str:
+        parts = [f"SCM {self.name}"]
+        if self._standing.acts:
+            parts.append(f"under {describe_worlds(self._standing.worlds)}")
+        if self._standing.evidence:
+            parts.append(f"given {describe_evidence(self._standing.evidence)}")
+        return " ".join(parts)
+
+    def render(self, path: str | None = None) -> graphviz.Digraph:
+        """Draw the graph; see ``CausalGraph.render``."""
+        return self.graph.render(path)
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        try:
+            graph = self.graph
+        except Exception:
+            # To be shown must not fail: the text stands in, and .graph says what is wrong.
+            return {}
+        return graph._repr_mimebundle_(include, exclude)
