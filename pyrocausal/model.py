@@ -20,11 +20,12 @@ from pyrocausal.noise import Coupling, read_couplings
 from pyrocausal.results import Counterfactual, Samples
 from pyrocausal.verbs.answering import abduction_of, counterfactual
 from pyrocausal.verbs.calling import handled
-from pyrocausal.verbs.core import Core, Standing
+from pyrocausal.verbs.core import Core
 from pyrocausal.verbs.density import log_density
 from pyrocausal.verbs.plan import Plan, make_plan
 from pyrocausal.verbs.sampling import sample
 from pyrocausal.verbs.showing import Showing
+from pyrocausal.verbs.standing import Standing
 
 __all__ = ["SCM", "scm"]
 

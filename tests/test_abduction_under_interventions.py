@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 import pyrocausal as pc
-from pyrocausal.errors import IncompleteEvidence
+from pyrocausal.errors import IncompleteEvidence, NotAbducible
 
 
 # x -> y <- z, y = 2x + 3z + u
@@ -200,6 +200,27 @@ def test_every_small_query_checks_that_what_it_keeps_has_not_moved() -> None:
     assert _number(answer["y"]) == pytest.approx(5.0)
 
 
+def _rarely_open(b: float) -> dict[str, list[float]]:
+    return {"b": [b], "c": [50.0 * b], "y": [3.0]}
+
+
+def test_an_edge_that_only_the_evidence_opens_asks_for_what_is_missing() -> None:
+    # The edge a -> y opens only where b is 1 and c is 50.
+    def gated() -> None:
+        a = pyro.sample("a", dist.Normal(0.0, 1.0))
+        b = pyro.sample("b", dist.Bernoulli(1e-6))
+        c = pyro.sample("c", dist.Normal(0.0, 1.0))
+        open_ = b * (c - 50.0).abs().lt(1e-3).float()
+        pyro.sample("y", dist.Normal(5 * a * open_, 1.0))
+
+    scm = pc.SCM(gated)
+    assert not scm.graph.has_edge("a", "y")
+    scm.counterfactual(_rarely_open(0.0), do={"b": 1.0})
+    with pytest.raises(IncompleteEvidence, match="'a' is missing"):
+        scm.counterfactual(_rarely_open(1.0), do={"b": 0.0})
+    assert scm.graph.has_edge("a", "y")
+
+
 def test_edges_of_shared_sites_are_refused_and_their_support_is_checked() -> None:
     def program() -> None:
         k = pyro.sample("k", dist.Categorical(torch.ones(3)))
@@ -213,6 +234,21 @@ def test_edges_of_shared_sites_are_refused_and_their_support_is_checked() -> Non
             scm.do(edge).sample(2)
     with pytest.raises(ValueError, match="Categorical can't take"):
         scm.do(k=7).sample(2)
+
+
+def test_an_action_on_a_shared_site_above_another_is_refused_on_rung_3() -> None:
+    def program() -> None:
+        a = pyro.sample("a", dist.Normal(0.0, 1.0))
+        b = pyro.sample("b", dist.Normal(a, 1.0))
+        with pc.units():
+            pyro.sample("y", dist.Normal(b, 1.0))
+
+    scm = pc.SCM(program)
+    evidence = {"a": 1.0, "b": 2.0, "y": [3.0]}
+    with pytest.raises(NotAbducible, match="'b'"):
+        scm.counterfactual(evidence, do={"a": 0.0})
+    answer = scm.counterfactual(evidence, do={"b": 0.0})
+    assert _number(answer["y"]) == pytest.approx(1.0)
 
 
 def test_names_are_looked_for_again_when_the_program_has_new_sites() -> None:

@@ -1,6 +1,6 @@
 """Action and prediction: the worlds that share the units' abducted noise."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -43,6 +43,7 @@ def predict(
     shared: dict[str, Tensor] | None = None,
     unchecked: bool = False,
     moved: set[str] | None = None,
+    learn: Callable[[Mapping[str, Tensor], Tensor], None] = lambda values, units: None,
     replay: Replay = eagerly,
 ) -> Prediction:
     """Run the program in each world on the units' own noise.
@@ -57,6 +58,7 @@ def predict(
         shared: Values of the sites that all units share.
         unchecked: Whether to skip the check that what the graph calls unmoved has not moved.
         moved: Sites that are known to move although the graph has no edge to them; grows.
+        learn: Told the factual values, and the units at which the graph was found to lack an edge.
         replay: Runs, or plays a run of the same kind again.
     """
     # Action
@@ -69,6 +71,7 @@ def predict(
             return _predicted(query, abduction, worlds, reached, layout, shared, unchecked, replay)
         except _Moved as found:
             moved.add(found.site)
+            learn({name: value[0, 0] for name, value in abduction.factual.items()}, found.units)
 
 
 def _predicted(
@@ -126,10 +129,10 @@ def _reached(
 
 
 class _Moved(Exception):
-    """A site moved that the graph does not connect with any intervention."""
+    """A site moved, at some units, that the graph does not connect with any intervention."""
 
-    def __init__(self, site: str) -> None:
-        self.site = site
+    def __init__(self, site: str, units: Tensor) -> None:
+        self.site, self.units = site, units
         super().__init__(site)
 
 
@@ -201,5 +204,5 @@ class _PredictionRun(StructuralRun):
             now = self.layout.from_rows(site.fn.log_prob(factual))
             before = self.abduction.densities[site.name]
         same = torch.isclose(now, before.expand_as(now), rtol=1e-3, atol=1e-3, equal_nan=True)
-        worlds = torch.tensor(kept, device=same.device)
-        require(same[:, worlds], lambda: _Moved(site.name))
+        same = same[:, torch.tensor(kept, device=same.device)]
+        require(same, lambda: _Moved(site.name, (~same).movedim(2, 0).flatten(1).any(1)))

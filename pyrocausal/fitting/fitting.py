@@ -29,7 +29,8 @@ from pyrocausal.fitting.options import check_settings, read_device, read_seed
 from pyrocausal.fitting.reading import read_data
 from pyrocausal.fitting.supports import within_supports
 from pyrocausal.fitting.training import Settings, Split, Training, not_finite, training_mode
-from pyrocausal.verbs.core import Core, Standing
+from pyrocausal.verbs.core import Core
+from pyrocausal.verbs.standing import Standing
 
 __all__ = ["fit"]
 

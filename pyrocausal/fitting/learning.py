@@ -18,7 +18,8 @@ from pyrocausal.fitting.paths import Compile
 from pyrocausal.fitting.saving import load, save
 from pyrocausal.fitting.training import Settings
 from pyrocausal.noise import Coupling
-from pyrocausal.verbs.core import Core, Standing
+from pyrocausal.verbs.core import Core
+from pyrocausal.verbs.standing import Standing
 
 __all__ = ["Learning"]
 

@@ -1,6 +1,7 @@
 """Rung 3: imagining, unit by unit: abduction, action, prediction."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -20,8 +21,14 @@ from pyrocausal.naming import (
     undetermined,
 )
 from pyrocausal.results import Counterfactual
-from pyrocausal.verbs.core import Core, Standing, probing_again
-from pyrocausal.verbs.posterior import number_of, posterior_runs, shared_sites
+from pyrocausal.verbs.core import Core, probing_again
+from pyrocausal.verbs.posterior import (
+    number_of,
+    posterior_runs,
+    refuse_shared_below,
+    shared_sites,
+)
+from pyrocausal.verbs.standing import Standing
 
 __all__ = ["abduct_units", "abduction_of", "assumptions", "counterfactual"]
 
@@ -50,6 +57,7 @@ def counterfactual(
         seen = core.read(evidence, inputs)
         core.check_worlds(worlds)
         query = core.query(inputs, seen.units, seed)
+        refuse_shared_below(core, worlds)
         draws = number_of(num_draws)
         if abduction is not None:
             _check_same(abduction, seen, draws, standing, _origin(core, query))
@@ -142,17 +150,55 @@ def _abduct(
     world = standing.worlds[0]
     above = ancestors_in(core.graph, world) if world else core.ancestors
     check_complete(above, seen, core.anatomy.variables, core.latent, world)
-    return abduct(
-        query,
-        seen,
-        draws=draws,
-        world=world,
-        shared=shared,
-        densities=densities or draws * seen.units <= SMALL,
-        above=above,
-        origin=_origin(core, query),
-        replay=core.replay,
-    )
+
+    def abducted(query: Query) -> Abduction:
+        return abduct(
+            query,
+            seen,
+            draws=draws,
+            world=world,
+            shared=shared,
+            densities=densities or draws * seen.units <= SMALL,
+            above=above,
+            origin=_origin(core, query),
+            replay=core.replay,
+        )
+
+    abduction = abducted(query)
+    if "prior" in abduction.routes.values() and abduction.densities:
+        # What was drawn from the prior must not matter to what was seen.
+        again = abducted(replace(query, seed=query.seed + 1))
+        moved = _moved(seen, abduction, again)
+        if bool(moved.any()):
+            core.learn(_with_gaps(seen), query.inputs, moved)
+            above = ancestors_in(core.graph, world)
+            check_complete(above, seen, core.anatomy.variables, core.latent, world)
+    return abduction
+
+
+def _moved(seen: Evidence, one: Abduction, other: Abduction) -> Tensor:
+    """Return the units at which an observed variable's distribution differs in two abductions."""
+    moved = torch.zeros(seen.units, dtype=torch.bool, device=one.noise.device)
+    for name in seen.values.keys() & one.densities.keys() - set(targets(one.world)):
+        same = torch.isclose(
+            one.densities[name], other.densities[name], rtol=1e-3, atol=1e-3, equal_nan=True
+        )
+        observed = torch.as_tensor(seen.seen(name), device=moved.device)
+        moved = moved | ((~same).movedim(2, 0).flatten(1).any(1) & observed)
+    return moved
+
+
+def _with_gaps(seen: Evidence) -> dict[str, Tensor]:
+    """Return what was seen with NaN for what is missing, without what can't hold a NaN."""
+    values = {}
+    for name, value in seen.values.items():
+        mask = seen.observed.get(name)
+        if mask is None:
+            values[name] = value
+        elif value.is_floating_point():
+            gaps = ~mask.reshape(mask.shape + (1,) * (value.dim() - mask.dim()))
+            values[name] = value.masked_fill(gaps, torch.nan)
+    return values
 
 
 def _origin(core: Core, query: Query) -> Origin:
@@ -254,6 +300,7 @@ def _predict(
         shared=dict(abduction.shared),
         unchecked=not abduction.densities,
         moved=moved,
+        learn=lambda values, units: core.learn(values, query.inputs, units),
         replay=core.replay,
     )
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from pyrocausal.handlers import condition, do
 from pyrocausal.interventions import Edge
-from pyrocausal.verbs.core import Standing
+from pyrocausal.verbs.standing import Standing
 
 __all__ = ["handled"]
 

@@ -3,7 +3,7 @@
 import inspect
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import wraps
 from numbers import Integral
 from typing import Any, TypeVar
@@ -33,8 +33,9 @@ from pyrocausal.graph import CausalGraph
 from pyrocausal.interventions import Edge, World
 from pyrocausal.noise import Coupling, draw_seed
 
-__all__ = ["Core", "Standing", "probing_again"]
+__all__ = ["Core", "probing_again"]
 
+_LEARNT = 256  # units that are kept for finding the graph
 Program = Callable[..., Any]
 Result = TypeVar("Result")
 
@@ -52,40 +53,6 @@ def probing_again(verb: Callable[..., Result]) -> Callable[..., Result]:
             return verb(core, *args, **kwargs)
 
     return attempt
-
-
-@dataclass(frozen=True)
-class Standing:
-    """What ``do`` and ``condition`` have made of an SCM.
-
-    Attributes:
-        worlds: The interventions of each world.
-        listed: Whether answers have a world dimension.
-        evidence: Evidence that is read after the interventions.
-    """
-
-    worlds: tuple[World, ...] = ((),)
-    listed: bool = False
-    evidence: Mapping[str, Any] = field(default_factory=dict)
-
-    @property
-    def acts(self) -> bool:
-        """Whether anything is intervened on."""
-        return self.worlds != ((),)
-
-    def with_evidence(self, given: Any, where: str = "evidence") -> dict[str, Any]:
-        """Return what is held together with new evidence or data.
-
-        Raises:
-            ValueError: A variable is in both.
-        """
-        columns = columns_of(given, where)
-        twice = self.evidence.keys() & columns.keys()
-        if twice:
-            raise ValueError(
-                f"{min(twice)!r} is in the {where} and in condition(...). Leave it out of one."
-            )
-        return {**self.evidence, **columns}
 
 
 class Core:
@@ -108,6 +75,7 @@ class Core:
         """Drop what was found out about the program."""
         self._anatomy: Anatomy | None = None
         self._graph: CausalGraph | None = None
+        self._met: dict[str, Tensor] | None = None  # units that showed an edge of the graph
         self._checked = False
         self.replays.forget()
         self._found: dict[tuple[str, str], frozenset[str]] = {}
@@ -198,9 +166,27 @@ class Core:
         if self._graph is None:
             with self.session():
                 self._graph = find_graph(
-                    self.program, self.anatomy, self.example_inputs, self.latent
+                    self.program, self.anatomy, self.example_inputs, self.latent, self._met
                 )
         return self._graph
+
+    def learn(
+        self, values: Mapping[str, Tensor], inputs: Mapping[str, Any], units: Tensor
+    ) -> None:
+        """Look for the edges of the graph at the values of some units too.
+
+        Args:
+            values: Variable to value, shape ``(units, ...)``, NaN where not known.
+            inputs: The program's arguments for these units.
+            units: Where the graph was found to lack an edge, booleans of shape ``(units,)``.
+        """
+        chosen = units.nonzero().flatten()[:_LEARNT]
+        arguments = {name: v for name, v in inputs.items() if isinstance(v, Tensor)}
+        met = {name: value[chosen] for name, value in {**values, **arguments}.items()}
+        if self._met is not None and self._met.keys() == met.keys():
+            met = {name: torch.cat((met[name], self._met[name]))[:_LEARNT] for name in met}
+        self._met, self._graph = met, None
+        self._found.clear()
 
     def ancestors(self, name: str) -> frozenset[str]:
         """Return what lies above a variable."""

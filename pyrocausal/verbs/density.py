@@ -13,7 +13,8 @@ from pyrocausal.engine.querying import Query
 from pyrocausal.engine.rows import Layout, RowMessenger, Site, over_events, support_of
 from pyrocausal.interventions import Mechanism, Set, Stochastic, World
 from pyrocausal.requirements import require
-from pyrocausal.verbs.core import Core, Standing, probing_again
+from pyrocausal.verbs.core import Core, probing_again
+from pyrocausal.verbs.standing import Standing
 
 __all__ = ["log_density"]
 

@@ -1,17 +1,19 @@
 """The variables that all units share, drawn from the posterior that a guide was fitted to."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from torch import Tensor
 
 from pyrocausal.engine.evidence import Evidence, count_of
 from pyrocausal.engine.querying import Query
-from pyrocausal.errors import IncompleteEvidence
+from pyrocausal.errors import IncompleteEvidence, NotAbducible
 from pyrocausal.fitting.guiding import posterior_draws
+from pyrocausal.interventions import World, targets
 from pyrocausal.noise import Stream
 from pyrocausal.verbs.core import Core
 
-__all__ = ["fitted_shared", "number_of", "posterior_runs", "shared_sites"]
+__all__ = ["fitted_shared", "number_of", "posterior_runs", "refuse_shared_below", "shared_sites"]
 
 
 def shared_sites(core: Core) -> list[str]:
@@ -25,6 +27,24 @@ def fitted_shared(core: Core, seed: int) -> dict[str, Tensor]:
     if core.guide is None or not shared_sites(core):
         return {}
     return {name: draws[0] for name, draws in posterior_draws(core, seed, 1).items()}
+
+
+def refuse_shared_below(core: Core, worlds: Sequence[World]) -> None:
+    """Refuse an action on a shared variable where a shared one below it has a value already.
+
+    Raises:
+        NotAbducible: The noise of the one below is not kept.
+    """
+    variables = core.anatomy.variables
+    for name in {name for world in worlds for name in targets(world) if variables[name].shared}:
+        for other in shared_sites(core):
+            if other in core.descendants(name):
+                raise NotAbducible(
+                    other,
+                    f"it is shared by all units and lies below {name!r}, on which you act; the "
+                    f"noise of shared variables is not inferred. Act on {other!r} too, or ask "
+                    "do(...).sample() of an SCM without a posterior for it.",
+                )
 
 
 def posterior_runs(

@@ -12,8 +12,9 @@ from pyrocausal.interventions import World
 from pyrocausal.naming import describe_evidence, describe_worlds
 from pyrocausal.results import Samples
 from pyrocausal.verbs.answering import abduct_units, assumptions
-from pyrocausal.verbs.core import Core, Standing, probing_again
-from pyrocausal.verbs.posterior import fitted_shared
+from pyrocausal.verbs.core import Core, probing_again
+from pyrocausal.verbs.posterior import fitted_shared, refuse_shared_below
+from pyrocausal.verbs.standing import Standing
 
 __all__ = ["sample"]
 
@@ -54,7 +55,9 @@ def sample(
 
 
 def _run(core: Core, query: Query, layout: Layout, worlds: Sequence[World]) -> Tensors:
-    lifted = lift(worlds)
+    lifted, shared = lift(worlds), fitted_shared(core, query.seed)
+    if shared:
+        refuse_shared_below(core, worlds)
 
     def run(query: Query, given: Tensors) -> tuple[Tensors, Any]:
         noise, acting = query.noise(layout.units), lifted.worlds(given["worlds"])
@@ -71,7 +74,7 @@ def _run(core: Core, query: Query, layout: Layout, worlds: Sequence[World]) -> T
         return results, None
 
     kind = lifted.kind and ("sample", lifted.kind, layout)
-    tensors = {"worlds": lifted.values, "shared": fitted_shared(core, query.seed)}
+    tensors = {"worlds": lifted.values, "shared": shared}
     return core.replay(kind, query, tensors, run)[0]
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from pyrocausal.graph import CausalGraph
 from pyrocausal.naming import describe_evidence, describe_worlds
-from pyrocausal.verbs.core import Standing
+from pyrocausal.verbs.standing import Standing
 
 if TYPE_CHECKING:
     import graphviz
