@@ -35,7 +35,8 @@ def read_data(
             "fit() got no data: data is empty. Pass a DataFrame, or a mapping from variable to "
             "values, units first."
         )
-    _check_plates(core, data)
+    if not inputs:
+        _check_plates(core, data)
     seen = core.read(data, inputs, where="data")
     if seen.scalar:
         raise ValueError(
