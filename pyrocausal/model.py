@@ -14,8 +14,7 @@ from pyrocausal.engine.evidence import as_sequence, columns_of
 from pyrocausal.engine.tracing import Variable
 from pyrocausal.fitting.learning import Learning
 from pyrocausal.fitting.options import read_device
-from pyrocausal.graph import CausalGraph
-from pyrocausal.interventions import Edge, Set, Stochastic, read_worlds
+from pyrocausal.interventions import read_worlds
 from pyrocausal.noise import Coupling, read_couplings
 from pyrocausal.results import Counterfactual, Samples
 from pyrocausal.verbs.answering import abduction_of, counterfactual
@@ -127,17 +126,6 @@ class SCM(Learning, Showing):
     def variables(self) -> Mapping[str, Variable]:
         """The variables in the order of execution, with what is known of each."""
         return self._core.anatomy.variables
-
-    @property
-    def graph(self) -> CausalGraph:
-        """The causal graph, read off the program; interventions that set a site cut its edges."""
-        sites = {
-            item[0]
-            for world in self._standing.worlds
-            for item in world
-            if not isinstance(item, Edge) and isinstance(item[1], Set | Stochastic)
-        }
-        return self._core.graph.do(*sites) if sites else self._core.graph
 
     # Rungs 1 and 2: seeing and doing
 

@@ -20,11 +20,9 @@ from pyrocausal.interventions import (
 )
 
 if TYPE_CHECKING:
-    from pyrocausal.engine.abduction import Abduction
     from pyrocausal.engine.tracing import Variable
 
 __all__ = [
-    "describe_abduction",
     "describe_couplings",
     "describe_evidence",
     "describe_worlds",
@@ -48,20 +46,6 @@ def describe_evidence(evidence: Mapping[str, Any]) -> str:
     return ", ".join(
         f"{name}={text}" if (text := _number(value)) else name for name, value in evidence.items()
     )
-
-
-def describe_abduction(abduction: Abduction) -> str:
-    """Write the card of an abduction: the units, what was seen, and how the noise was had."""
-    evidence = abduction.evidence
-    units, draws = evidence.units, abduction.draws
-    lines = [f"noise of {units} unit{'s' * (units != 1)}, {draws} draw{'s' * (draws != 1)}"]
-    lines.append(f"given {describe_evidence(evidence.values) or 'no evidence'}")
-    if abduction.world:
-        lines.append(f"under do({describe_worlds([abduction.world])})")
-    lines.append(f"routes: {grouped(abduction.routes)}")
-    if abduction.shared:
-        lines.append(f"shared by all units: {', '.join(abduction.shared)}")
-    return "\n".join(lines)
 
 
 def describe_couplings(

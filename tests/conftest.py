@@ -12,6 +12,8 @@ from torch import Tensor
 
 # Small tensors: threads cost more than they give, and parallel test workers fight for the cores.
 torch.set_num_threads(1)
+# An assertion in these helpers shows what it compared, as one in a test file does.
+pytest.register_assert_rewrite("discrete_families", "refusals")
 
 
 def set_handlers(handlers: tuple[Any, ...]) -> None:

@@ -222,7 +222,7 @@ DTYPES = pytest.mark.parametrize("dtype", [F32, F64], ids=["float32", "float64"]
 EVERY = pytest.mark.parametrize("name", FAMILIES)
 
 
-def only(condition: Callable[[Family], bool]) -> Any:
+def only(condition: Callable[[Family], bool]) -> pytest.MarkDecorator:
     names = [name for name, family in FAMILIES.items() if condition(family)]
     return pytest.mark.parametrize("name", names)
 

@@ -16,6 +16,7 @@ __all__ = [
     "INF",
     "ORDERED",
     "class_probs",
+    "double",
     "draws_for",
     "each_dtype",
     "each_family",
@@ -174,6 +175,10 @@ def uniforms_with_tails(*shape: int) -> Tensor:
     """Uniforms of which 30 % lie in the tails, down to 1e-12."""
     v, tail, place = uniforms(*shape), torch.exp(-27.6 * uniforms(*shape)), torch.rand(shape)
     return torch.where(place < 0.15, tail, torch.where(place > 0.85, 1 - tail, v))
+
+
+def double(value: float) -> Tensor:
+    return torch.tensor(value, dtype=torch.float64)
 
 
 def draws_for(d: Any, total: int) -> int:

@@ -5,13 +5,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from small_programs import (
-    CLINIC,
-    KIND,
-    KINDS,
-    TREAT,
-    UNIT,
-)
+from small_programs import CLINIC, KIND, KINDS, TREAT, UNIT
 
 import pyrocausal as pc
 

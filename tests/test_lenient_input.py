@@ -9,50 +9,10 @@ import pyro
 import pyro.distributions as dist
 import pytest
 import torch
+from small_programs import CLINIC, HIDDEN, KIND, KINDS, TREAT, UNIT, UNUSUAL, clinic
 from torch import Tensor
 
 import pyrocausal as pc
-
-
-# severity -> treated -> recovery; severity -> recovery
-def clinic() -> None:
-    severity = pyro.sample("severity", dist.Normal(0.0, 1.0))
-    treated = pyro.sample("treated", dist.Bernoulli(logits=1.5 * severity))
-    pyro.sample("recovery", dist.Normal(2.0 * treated - severity, 0.5))
-
-
-# z -> stage, visits, total; dose -> total
-def kinds() -> None:
-    z = pyro.sample("z", dist.Normal(0.0, 1.0))
-    logits = torch.stack([z, -z, 0 * z, 0 * z, 0 * z], -1)
-    pyro.sample("stage", dist.Categorical(logits=logits))
-    pyro.sample("visits", dist.Poisson(torch.exp(z)))
-    dose = pyro.sample("dose", dist.Gamma(2.0, 1.0))
-    pyro.deterministic("total", z + dose, event_dim=0)
-
-
-class Cubed(dist.Normal):
-    """A user's own law: no equation of Normal's is true of it."""
-
-    def sample(self, sample_shape: Any = torch.Size()) -> Tensor:  # noqa: B008 - torch's signature
-        value: Tensor = super().sample(sample_shape)  # type: ignore[no-untyped-call]
-        return value**3
-
-
-# x -> y -> w
-def unusual() -> None:
-    x = pyro.sample("x", dist.Normal(0.0, 1.0))
-    y = pyro.sample("y", Cubed(x, 1.0))
-    pyro.sample("w", dist.Normal(y, 1.0))
-
-
-CLINIC: Final = pc.SCM(clinic)
-HIDDEN: Final = pc.SCM(clinic, latent=["severity"])
-KINDS: Final = pc.SCM(kinds)
-UNUSUAL: Final = pc.SCM(unusual)
-UNIT: Final = {"severity": 0.3, "treated": 0.0, "recovery": -0.1}
-KIND: Final = {"z": 0.0, "stage": 1, "visits": 2, "dose": 1.0}
-TREAT: Final = {"treated": 1.0}
 
 
 def test_a_latent_can_be_set() -> None:

@@ -5,9 +5,7 @@ from collections.abc import Callable
 import pytest
 import scipy.stats
 import torch
-from small_mechanisms import (
-    share_parameters,
-)
+from small_mechanisms import share_parameters
 from torch import nn
 
 from pyrocausal.mechanisms import MLP, Flow, Linear, Mechanism, heads

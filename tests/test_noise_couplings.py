@@ -6,6 +6,7 @@ import pyro.distributions as dist
 import pytest
 import torch
 from discrete_families import (
+    double,
     family,
     logits_of_both_signs,
     poisson_mixture,

@@ -10,6 +10,16 @@ from torch import Tensor
 from pyrocausal.noise import structural_equation
 
 
+def log_determinant(x: Tensor, u: Tensor) -> Tensor:
+    """Return ``log|det dx/du|`` of each row."""
+    if x.dim() == 1:
+        slope: Tensor = torch.autograd.grad(x.sum(), u)[0]
+        return slope.abs().log()
+    rows = [torch.autograd.grad(x[:, k].sum(), u, retain_graph=True)[0] for k in range(x.shape[1])]
+    result: Tensor = torch.linalg.slogdet(torch.stack(rows, 1)).logabsdet
+    return result
+
+
 @INVERTIBLE
 @DTYPES
 def test_the_log_determinant_is_that_of_the_densities(name: str, dtype: torch.dtype) -> None:
@@ -22,14 +32,23 @@ def test_the_log_determinant_is_that_of_the_densities(name: str, dtype: torch.dt
     torch.testing.assert_close(found, expected.to(found.dtype), rtol=size, atol=size)
 
 
-def log_determinant(x: Tensor, u: Tensor) -> Tensor:
-    """Return ``log|det dx/du|`` of each row."""
-    if x.dim() == 1:
-        slope: Tensor = torch.autograd.grad(x.sum(), u)[0]
-        return slope.abs().log()
-    rows = [torch.autograd.grad(x[:, k].sum(), u, retain_graph=True)[0] for k in range(x.shape[1])]
-    result: Tensor = torch.linalg.slogdet(torch.stack(rows, 1)).logabsdet
-    return result
+def finite_difference(value: Callable[..., Tensor], inputs: list[Tensor], index: int) -> Tensor:
+    """Return the gradient in one input by central differences of fourth order."""
+    start = [t.detach() for t in inputs]
+    flat = start[index].flatten()
+    result = torch.empty_like(flat)
+    for k in range(len(flat)):
+        h = 1e-3 * max(1e-3, float(flat[k].abs()))
+
+        def moved(steps: int, k: int = k, h: float = h) -> float:
+            point = flat.clone()
+            point[k] += steps * h
+            changed = point.reshape(start[index].shape)
+            return float(value(*start[:index], changed, *start[index + 1 :]).detach())
+
+        near, far = moved(1) - moved(-1), moved(2) - moved(-2)
+        result[k] = (8 * near - far) / (12 * h)
+    return result.reshape(start[index].shape)
 
 
 @pytest.mark.parametrize("name", [n for n in FAMILIES if n not in ("Spline", "Conditional")])
@@ -55,22 +74,3 @@ def test_gradients_are_those_of_finite_differences(name: str, direction: str) ->
         expected = finite_difference(value, inputs, k)
         scale = max(1.0, float(expected.abs().max()))
         torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-6 * scale)
-
-
-def finite_difference(value: Callable[..., Tensor], inputs: list[Tensor], index: int) -> Tensor:
-    """Return the gradient in one input by central differences of fourth order."""
-    start = [t.detach() for t in inputs]
-    flat = start[index].flatten()
-    result = torch.empty_like(flat)
-    for k in range(len(flat)):
-        h = 1e-3 * max(1e-3, float(flat[k].abs()))
-
-        def moved(steps: int, k: int = k, h: float = h) -> float:
-            point = flat.clone()
-            point[k] += steps * h
-            changed = point.reshape(start[index].shape)
-            return float(value(*start[:index], changed, *start[index + 1 :]).detach())
-
-        near, far = moved(1) - moved(-1), moved(2) - moved(-2)
-        result[k] = (8 * near - far) / (12 * h)
-    return result.reshape(start[index].shape)

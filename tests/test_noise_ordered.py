@@ -7,12 +7,7 @@ from typing import Any, Final
 import pyro.distributions as dist
 import pytest
 import torch
-from discrete_families import (
-    INF,
-    ORDERED,
-    family,
-    uniforms_with_tails,
-)
+from discrete_families import INF, ORDERED, double, family, uniforms_with_tails
 from scipy import stats
 from torch import Tensor
 from torch.fx.experimental.proxy_tensor import make_fx
@@ -20,11 +15,6 @@ from torch.fx.experimental.proxy_tensor import make_fx
 from pyrocausal.errors import NotAbducible
 from pyrocausal.noise import counts, structural_equation
 from pyrocausal.noise.ordered import OrderedEquation
-
-
-def double(value: float) -> Tensor:
-    return torch.tensor(value, dtype=torch.float64)
-
 
 SCIPY_EDGES: Final[dict[str, tuple[Any, Any]]] = {
     "Poisson": (dist.Poisson(double(7.3)), stats.poisson(7.3)),

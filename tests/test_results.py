@@ -11,7 +11,6 @@ import torch
 
 import pyrocausal as pc
 from pyrocausal.summaries import component_names, summarize
-from pyrocausal.naming import describe_abduction
 
 
 # severity -> treated -> recovery; severity -> recovery
@@ -250,7 +249,7 @@ def test_random_variables_are_those_that_differ_between_draws(
 
 
 def test_an_abduction_prints_as_a_card() -> None:
-    card = describe_abduction(CLINIC.abduct(PATIENTS)).splitlines()
+    card = repr(CLINIC.abduct(PATIENTS)).splitlines()
     assert card == [
         "noise of 2 units, 1 draw",
         "given severity, treated, recovery",

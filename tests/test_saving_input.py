@@ -40,7 +40,7 @@ def line(t: Tensor) -> None:
     pyro.sample("y", dist.Normal(pyro.param("b", torch.tensor(0.5)) * t, 1.0))
 
 
-@pc.scm(noise={"k": "quantile"}, latent=["u"])  # type: ignore[untyped-decorator]
+@pc.scm(noise={"k": "quantile"}, latent=["u"])
 def choice() -> None:
     u = pyro.sample("u", dist.Normal(pyro.param("loc", torch.tensor(0.0)), 1.0))
     pyro.sample("k", dist.Categorical(logits=torch.stack([u, 0 * u, -u], -1)))

@@ -15,7 +15,7 @@ from pyrocausal.engine.rows import Layout, Site, over_events
 from pyrocausal.engine.structural import StructuralRun
 from pyrocausal.errors import IncompleteEvidence, NotAbducible
 from pyrocausal.interventions import Policy, Set, World
-from pyrocausal.naming import describe_abduction
+from pyrocausal.naming import describe_evidence, describe_worlds, grouped
 from pyrocausal.noise import StructuralEquation
 from pyrocausal.requirements import require
 
@@ -58,7 +58,15 @@ class Abduction:
     origin: Origin | None = None
 
     def __repr__(self) -> str:
-        return describe_abduction(self)
+        units, draws = self.evidence.units, self.draws
+        lines = [f"noise of {units} unit{'s' * (units != 1)}, {draws} draw{'s' * (draws != 1)}"]
+        lines.append(f"given {describe_evidence(self.evidence.values) or 'no evidence'}")
+        if self.world:
+            lines.append(f"under do({describe_worlds([self.world])})")
+        lines.append(f"routes: {grouped(self.routes)}")
+        if self.shared:
+            lines.append(f"shared by all units: {', '.join(self.shared)}")
+        return "\n".join(lines)
 
 
 def abduct(

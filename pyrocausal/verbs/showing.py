@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pyrocausal.graph import CausalGraph
+from pyrocausal.interventions import Edge, Set, Stochastic
 from pyrocausal.naming import describe_evidence, describe_worlds
+from pyrocausal.verbs.core import Core
 from pyrocausal.verbs.standing import Standing
 
 if TYPE_CHECKING:
@@ -22,12 +24,23 @@ class Showing:
     """
 
     name: str
+    _core: Core
     _standing: Standing
 
     @property
     def graph(self) -> CausalGraph:
-        """The causal graph."""
-        raise NotImplementedError
+        """The causal graph, read off the program; interventions that set a site cut its edges.
+
+        Edges are found by changing one site at many values of the others. An edge that is active
+        only at values which none of these meet isn't seen; a query that meets it adds it.
+        """
+        sites = {
+            item[0]
+            for world in self._standing.worlds
+            for item in world
+            if not isinstance(item, Edge) and isinstance(item[1], Set | Stochastic)
+        }
+        return self._core.graph.do(*sites) if sites else self._core.graph
 
     def __repr__(self) -> str:
         parts = [f"SCM {self.name}"]
