@@ -13,6 +13,7 @@ from pyrocausal.errors import (
     NotIdentified,
     NotVectorized,
     PyrocausalError,
+    RungWarning,
     UnknownVariable,
 )
 from pyrocausal.graph import CausalGraph
@@ -75,6 +76,7 @@ __all__ = [
     "NotIdentified",
     "NotVectorized",
     "PyrocausalError",
+    "RungWarning",
     "UnknownVariable",
 ]
 
