@@ -6,12 +6,15 @@ from typing import Any, Final
 import pyro
 import pytest
 import torch
-from pretend_device import pretend_device
+from pretend_device import pretend_device, registered
 from pyro.poutine import runtime
 from torch import Tensor
 
 # Small tensors: threads cost more than they give, and parallel test workers fight for the cores.
 torch.set_num_threads(1)
+# Autograd counts the devices at the first backward pass of the process, so this comes before it.
+if not torch.cuda.is_available():
+    registered()
 # An assertion in these helpers shows what it compared, as one in a test file does.
 pytest.register_assert_rewrite("discrete_families", "refusals")
 

@@ -17,7 +17,7 @@ from torch.library import Library
 from torch.overrides import TorchFunctionMode
 from torch.utils.backend_registration import _setup_privateuseone_for_python_backend
 
-__all__ = ["DevicesMixed", "PretendTensor", "pretend_device"]
+__all__ = ["DevicesMixed", "PretendTensor", "pretend_device", "registered"]
 
 NAME: Final = "pretend"
 # Torch would make these empty and then resize them, which a tensor that holds another can't follow.
