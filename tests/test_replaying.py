@@ -1,6 +1,10 @@
 """Queries that are asked for again run as graphs: same answers, same errors, nothing stale."""
 
+import gc
+import sys
+import weakref
 from collections.abc import Callable
+from types import ModuleType
 from typing import Any
 
 import pyro
@@ -170,3 +174,119 @@ def test_gradients_flow_through_queries_asked_for_again() -> None:
         answer = scm.counterfactual(evidence, {"treated": treated}, grad=True)
         (slope,) = torch.autograd.grad(answer["recovery"].sum(), treated)
         assert float(slope) == pytest.approx(2.0)
+
+
+def test_arguments_that_are_equal_but_of_other_types_are_other_questions() -> None:
+    def program(k: object) -> None:
+        x = pyro.sample("x", dist.Normal(0.0, 1.0))
+        pyro.sample("y", dist.Normal(x + 10.0 * (k is True) + 3.0 * isinstance(k, float), 1e-6))
+
+    scm = pc.SCM(program)
+    scm._core.replays.patience = 0.0
+    for _ in range(REPEATS):
+        scm.sample(3, inputs={"k": 1}, seed=0)
+    assert _graphs(scm)
+    for k, offset in ((True, 10.0), (1.0, 3.0), (1, 0.0)):
+        samples = scm.sample(3, inputs={"k": k}, seed=0)
+        torch.testing.assert_close(samples["y"], samples["x"] + offset, rtol=0, atol=1e-4)
+
+
+def test_a_parameter_whose_data_get_another_shape_is_read_anew() -> None:
+    weights = torch.ones(3)
+
+    def program() -> None:
+        x = pyro.sample("x", dist.Normal(0.0, 1e-6))
+        pyro.sample("y", dist.Normal(x + weights.sum() / weights.shape[0], 1e-6))
+
+    scm = pc.SCM(program)
+    scm._core.replays.patience = 0.0
+    for _ in range(REPEATS):
+        scm.sample(3, seed=0)
+    assert _graphs(scm)
+    weights.data = torch.full((6,), 2.0)
+    torch.testing.assert_close(
+        scm.sample(3, seed=0)["y"], torch.full((3,), 2.0), rtol=0, atol=1e-4
+    )
+
+
+class _Configuration(dict[str, float]):
+    beta = 1.0
+
+
+def test_attributes_of_containers_and_numbers_are_watched() -> None:
+    configuration = _Configuration()
+
+    def program() -> None:
+        x = pyro.sample("x", dist.Normal(0.0, 1e-6))
+        pyro.sample("y", dist.Normal(x + configuration.beta, 1e-6))
+
+    scm = pc.SCM(program)
+    scm._core.replays.patience = 0.0
+    for _ in range(REPEATS):
+        scm.sample(3, seed=0)
+    configuration.beta = 2.0
+    torch.testing.assert_close(
+        scm.sample(3, seed=0)["y"], torch.full((3,), 2.0), rtol=0, atol=1e-4
+    )
+
+
+def test_modules_that_a_program_imports_are_watched(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = ModuleType("settings_of_a_test")
+    settings.beta = 1.0  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, settings.__name__, settings)
+
+    def program() -> None:
+        import settings_of_a_test  # type: ignore[import-not-found]
+
+        x = pyro.sample("x", dist.Normal(0.0, 1e-6))
+        pyro.sample("y", dist.Normal(x + settings_of_a_test.beta + settings.beta, 1e-6))
+
+    scm = pc.SCM(program)
+    scm._core.replays.patience = 0.0
+    for _ in range(REPEATS):
+        scm.sample(3, seed=0)
+    settings.beta = 2.0  # type: ignore[attr-defined]
+    torch.testing.assert_close(
+        scm.sample(3, seed=0)["y"], torch.full((3,), 4.0), rtol=0, atol=1e-4
+    )
+
+
+def test_one_answer_can_be_changed_without_changing_the_next() -> None:
+    scm = pc.SCM(_clinic)
+    scm._core.replays.patience = 0.0
+    unit = dict(scm.sample(3, seed=0))
+    for _ in range(REPEATS):
+        abduction = scm.abduct(unit, seed=0)
+    routes = dict(abduction.routes)
+    abduction.routes.clear()  # type: ignore[attr-defined]
+    assert scm.abduct(unit, seed=0).routes == routes
+
+
+def test_a_graph_keeps_no_evidence_alive() -> None:
+    scm = pc.SCM(_clinic)
+    scm._core.replays.patience = 0.0
+    unit = dict(scm.sample(50, seed=0))
+    for seed in range(REPEATS):
+        scm.counterfactual(unit, {"treated": 1.0}, seed=seed)
+    assert len(_graphs(scm)) >= 2  # the abduction and the prediction
+    kept = weakref.ref(unit["severity"])
+    del unit
+    gc.collect()
+    assert kept() is None
+
+
+def test_two_questions_with_the_same_actions_on_other_sides_are_not_mixed_up() -> None:
+    def program() -> None:
+        x = pyro.sample("x", dist.Normal(0.0, 1.0))
+        y = pyro.sample("y", dist.Normal(0.0, 1.0))
+        pyro.sample("z", dist.Normal(x + 10 * y, 1.0))
+
+    scm = pc.SCM(program)
+    scm._core.replays.patience = 0.0
+    unit = {"x": [1.0], "y": [1.0], "z": [11.5]}
+    for _ in range(REPEATS):
+        standing = scm.do(x=1.0).counterfactual(unit, {"y": 2.0})
+        plain = scm.counterfactual(unit, {"x": 3.0, "y": 2.0})
+    assert (float(standing["x"]), float(plain["x"])) == (1.0, 3.0)
+    assert float(standing["z"]) == pytest.approx(21.5)
+    assert float(plain["z"]) == pytest.approx(23.5)

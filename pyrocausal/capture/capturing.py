@@ -99,6 +99,8 @@ class Captured:
         self._example = list(example)
         self._kind = _kind(example)
         self._names = _names_in_store(self.state)
+        tensors = list({id(t): t for t in (*watching.tensors.values(), *self.state)}.values())
+        self._reached = [(tensor, _layout(tensor)) for tensor in tensors]
 
     def __call__(self, *tensors: Tensor) -> Any:
         """Replay the graph.
@@ -131,6 +133,9 @@ class Captured:
         for name, tensor in self._names.items():
             if store.get(name) is not tensor:
                 return f"the parameter {name!r}"
+        for tensor, layout in self._reached:
+            if _layout(tensor) != layout:
+                return f"a tensor of shape {tuple(layout[0])}, which is {tuple(tensor.shape)} now"
         return self._watch.difference()
 
     def let_go(self) -> None:
@@ -215,8 +220,8 @@ def _captured(function: Function, points: tuple[list[Tensor], ...], watching: Wa
 
 
 def _watching(function: Function, watch: Sequence[Any]) -> Watch:
-    # A fit's own function has nothing to watch, but holds the data, which a graph should not keep.
-    own = function.__module__.startswith("pyrocausal.fitting")
+    # The library's own functions have nothing to watch, but hold data, which a graph should not keep.
+    own = function.__module__.startswith(("pyrocausal.fitting", "pyrocausal.engine"))
     return Watch(*(() if own else (function,)), *watch, dict(pyro.get_param_store()._params))
 
 
@@ -258,6 +263,10 @@ def _check_python(run: Callable[[], Any], watching: Watch, generators: Any) -> N
             "tensor that is changed in place, or keep the program free of side effects.",
             line_that_changes(run, again.difference),
         )
+
+
+def _layout(tensor: Tensor) -> tuple[Any, ...]:
+    return tensor.shape, tensor.stride(), tensor.dtype, tensor.device
 
 
 def _kind(tensors: Sequence[Tensor]) -> list[tuple[Any, ...]]:

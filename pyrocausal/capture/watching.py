@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+import dis
 import functools
 import operator
 import random
 import sys
+import weakref
 import zlib
+from array import array
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from types import BuiltinMethodType, CellType, CodeType, FunctionType, MethodType, ModuleType
+from contextvars import ContextVar
+from types import (
+    BuiltinMethodType,
+    CellType,
+    CodeType,
+    FunctionType,
+    MappingProxyType,
+    MethodType,
+    ModuleType,
+)
 from typing import Any, Final
 
 import numpy as np
@@ -26,6 +38,20 @@ __all__ = ["Watch", "is_library"]
 LIMIT: Final = 200_000  # objects; following more would cost more than it saves
 MISSING: Final = object()
 PLAIN: Final = (int, float, complex, str, bytes, bool, type(None), torch.Size)
+CONTAINERS: Final = (dict, list, tuple, set, frozenset, deque)
+# What changes without a sign that could be read: by type, and by the name that code reaches it by.
+UNREADABLE: Final[tuple[type, ...]] = (
+    MappingProxyType,
+    array,
+    bytearray,
+    memoryview,
+    type({}.keys()),
+    type({}.values()),
+    type({}.items()),
+)
+UNSEEN: Final = frozenset({"eval", "exec", "globals", "locals", "vars"})
+OWN_CONTEXTS: Final = frozenset({"current_units", "pending"})  # of the library's runs themselves
+ENVIRONMENT: Final = frozenset({"environ", "getenv"})
 LIBRARIES: Final = frozenset(
     {*sys.stdlib_module_names, "numpy", "pandas", "pyro", "scipy", "torch", "tqdm"}
 ) - {"__main__"}
@@ -106,12 +132,23 @@ class Watch:
                         tensor.copy_(value)
 
     def _visit(self, label: str, thing: Any) -> None:
-        if isinstance(thing, PLAIN) or id(thing) in self._seen:
+        if type(thing) in PLAIN or id(thing) in self._seen:
             return
         self._seen.add(id(thing))
         self._kept.append(thing)
         if isinstance(thing, Tensor):
             self.tensors[id(thing)] = thing
+        elif isinstance(thing, UNREADABLE):
+            self.hidden.append(f"{label}, a {type(thing).__name__}, which may change unseen")
+        elif isinstance(thing, ModuleType):
+            self._visit_module(label, thing)
+        elif isinstance(thing, ContextVar):
+            if thing.name not in OWN_CONTEXTS:
+                self._guard(label, lambda: (thing.get(MISSING),))
+        elif isinstance(thing, weakref.ref):
+            self._guard(label, lambda: (thing(),))
+        elif isinstance(thing, PLAIN):
+            self._visit_attributes(label, thing)
         elif isinstance(thing, dict | list | tuple | set | frozenset | deque):
             self._visit_container(label, thing)
         elif isinstance(thing, functools.partial):
@@ -127,10 +164,17 @@ class Watch:
             self._visit_class(label, thing)
         elif isinstance(thing, CellType):
             self._guard(label, lambda: (_content(thing),))
-        elif not isinstance(thing, ModuleType | CodeType):
+        elif not isinstance(thing, CodeType):
             self._visit_object(label, thing)
 
+    def _visit_module(self, label: str, module: ModuleType) -> None:
+        if not is_library(module.__name__) and not module.__name__.startswith("pyrocausal"):
+            for name in [name for name in vars(module) if not name.startswith("__")]:
+                self._guard(f"{label}.{name}", _reader(vars(module), name))
+
     def _visit_container(self, label: str, thing: Any) -> None:
+        if type(thing) not in CONTAINERS:
+            self._visit_attributes(label, thing)
         if isinstance(thing, dict):
             self._guard(label, lambda: (*thing, *thing.values()), keyed=True)
         elif isinstance(thing, set | frozenset):
@@ -147,6 +191,9 @@ class Watch:
         if is_library(function.__module__):
             return
         names = set(_names(function.__code__))
+        for name in sorted(names & ENVIRONMENT | UNSEEN & set(_globals(function.__code__))):
+            self.hidden.append(f"{name}, by which {label} may reach what can't be watched")
+        self._follow(label, _imported(function.__code__))
         space = function.__globals__
         for name in sorted(names & space.keys()):
             self._guard(name, _reader(space, name))
@@ -246,6 +293,28 @@ def _part(label: str, values: tuple[Any, ...], position: int, *, keyed: bool) ->
     if not isinstance(key, str):
         return label.removesuffix(".")
     return f"{label}{key}" if label.endswith(".") else f"{label}[{key!r}]"
+
+
+def _globals(code: CodeType) -> Iterator[str]:
+    """Return the names that code looks up among globals and builtins."""
+    for step in dis.get_instructions(code):
+        if step.opname in ("LOAD_GLOBAL", "LOAD_NAME"):
+            yield str(step.argval)
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from _globals(constant)
+
+
+def _imported(code: CodeType) -> Iterator[ModuleType]:
+    """Return the modules that a function imports when it runs."""
+    for step in dis.get_instructions(code):
+        if step.opname == "IMPORT_NAME" and step.argval in sys.modules:
+            yield sys.modules[step.argval]
+            top = str(step.argval).partition(".")[0]
+            yield sys.modules[top]
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from _imported(constant)
 
 
 def _names(code: CodeType) -> Iterator[str]:

@@ -127,7 +127,8 @@ def abduct(
     }
     found, (routes, unknown) = replay(kind, query, tensors, run)
     noise = query.noise(evidence.units, draws)
-    noise.known = {**found["noise"], **unknown}
+    # A played run hands out what it found once: each answer gets its own copy.
+    noise.known, routes = {**found["noise"], **unknown}, dict(routes)
     return Abduction(
         evidence=evidence,
         noise=noise,

@@ -106,7 +106,14 @@ def _predicted(
         results = {"values": run.results(), "natural": run.results(run.natural_values)}
         return results, frozenset(run.redrawn)
 
-    kind = lifted.kind and ("predict", lifted.kind, layout, tuple(reached), unchecked)
+    kind = lifted.kind and (
+        "predict",
+        lifted.kind,
+        len(abduction.world),
+        layout,
+        tuple(reached),
+        unchecked,
+    )
     tensors = {
         "noise": {name: u for name, u in noise.items() if isinstance(u, Tensor)},
         "factual": dict(abduction.factual),
@@ -204,5 +211,5 @@ class _PredictionRun(StructuralRun):
             now = self.layout.from_rows(site.fn.log_prob(factual))
             before = self.abduction.densities[site.name]
         same = torch.isclose(now, before.expand_as(now), rtol=1e-3, atol=1e-3, equal_nan=True)
-        same = same[:, torch.tensor(kept, device=same.device)]
+        same = torch.stack([same[:, index] for index, keep in enumerate(kept) if keep], 1)
         require(same, lambda: _Moved(site.name, (~same).movedim(2, 0).flatten(1).any(1)))

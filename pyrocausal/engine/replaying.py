@@ -107,6 +107,7 @@ class Replays:
             graph = capture(pure, flat, watch=self.watched)
         except NotCapturable as refusal:
             return refusal
+        graph.let_go()
         made = _Graph(graph, tape.draws, names, results[1], tuple(held))
         played = made.play(query.seed, tensors)
         if played is None or not _agree(_flat(played[0]), _flat(results[0])):

@@ -104,6 +104,7 @@ class Core:
         if self.guide is not None:
             self.guide.to(device)
         self.device = device
+        self.replays.forget()
         self.examples = {
             k: v.to(device) if isinstance(v, Tensor) else v for k, v in self.examples.items()
         }
@@ -187,6 +188,7 @@ class Core:
             met = {name: torch.cat((met[name], self._met[name]))[:_LEARNT] for name in met}
         self._met, self._graph = met, None
         self._found.clear()
+        self.replays.forget()
 
     def ancestors(self, name: str) -> frozenset[str]:
         """Return what lies above a variable."""
@@ -218,7 +220,8 @@ class Core:
             return run(replace(query, inputs={**settings, **given["inputs"]}), given)
 
         return self.replays.run(
-            (kind, *settings.items()),
+            # 1, 1.0 and True are equal, and a program may tell them apart.
+            (kind, str(query.device), *((k, type(v), repr(v)) for k, v in settings.items())),
             query,
             {"inputs": inputs, **tensors},
             with_inputs,
