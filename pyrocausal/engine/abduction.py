@@ -11,7 +11,7 @@ from torch import Tensor
 from pyrocausal.engine.evidence import Evidence, names_of_units
 from pyrocausal.engine.lifting import lift
 from pyrocausal.engine.querying import Noise, Query, Replay, Tensors, eagerly
-from pyrocausal.engine.rows import Layout, Site, over_events
+from pyrocausal.engine.rows import Layout, Site, over_events, units_where
 from pyrocausal.engine.structural import StructuralRun
 from pyrocausal.errors import IncompleteEvidence, NotAbducible
 from pyrocausal.interventions import Policy, Set, World
@@ -113,8 +113,7 @@ def abduct(
             query, layout, noise, seen, acting, dict(given["shared"]), densities, above
         )
         run.run()
-        unknown = {name: u for name, u in noise.known.items() if isinstance(u, NotAbducible)}
-        known = {name: u for name, u in noise.known.items() if not isinstance(u, NotAbducible)}
+        known, unknown = noise.parted()
         results = {"noise": known, "factual": run.results(), "densities": run.densities}
         return results, (run.routes, unknown)
 
@@ -280,9 +279,9 @@ class _AbductionRun(StructuralRun):
             if cause == name and name not in self.actions:
                 continue
             seen = torch.as_tensor(self.evidence.seen(name, partly=True), device=self.query.device)
-            bad = self.unknown[cause] & seen & ~self.unknown.get(name, torch.zeros_like(seen))
-            if cause == name:
-                bad = self.unknown[cause] & seen
+            bad = self.unknown[cause] & seen
+            if cause != name and name in self.unknown:
+                bad = bad & ~self.unknown[name]
             require(~bad, partial(self._not_known, name, cause, bad))
 
     def _not_known(self, name: str, cause: str, bad: Tensor) -> IncompleteEvidence:
@@ -301,7 +300,7 @@ class _AbductionRun(StructuralRun):
 
     def _units_of(self, rows: Tensor, event_dim: int = 0) -> Tensor:
         """Return the units with any row, or part of one, where a mask holds."""
-        return self.layout.from_rows(rows, event_dim).movedim(2, 0).flatten(1).any(1)
+        return units_where(self.layout.from_rows(rows, event_dim))
 
     def _check_equal(self, site: Site, value: Tensor) -> None:
         seen = self.layout.to_rows(self.evidence.values[site.name][None, None], len(site.inner))

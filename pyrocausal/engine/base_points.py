@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from pyrocausal.engine.far_values import far_values
-from pyrocausal.engine.pinning import SitesChanged, run_settled
+from pyrocausal.engine.pinning import SitesChanged
 from pyrocausal.engine.points import BREAKDOWNS, Column, Points
 from pyrocausal.engine.rows import Program, over_events
 from pyrocausal.engine.tracing import Anatomy, sample_values
@@ -217,7 +217,7 @@ def _settled(
     """Put values on rows, and let deterministic variables follow where they are not held."""
 
     def followed(points: Points) -> Points:
-        found = points.run(program, run_settled)
+        found = points.run(program, settle=True)
         columns = {}
         for name, variable in points.anatomy.variables.items():
             if variable.deterministic and not variable.shared:

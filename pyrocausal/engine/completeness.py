@@ -12,7 +12,7 @@ from pyrocausal.errors import IncompleteEvidence, NotAbducible
 from pyrocausal.graph import CausalGraph
 from pyrocausal.interventions import Action, Edge, Edit, Policy, Set, Shift, World
 
-__all__ = ["ancestors_in", "check_complete", "incomplete", "named"]
+__all__ = ["ancestors_in", "check_complete", "named"]
 
 
 def ancestors_in(graph: CausalGraph, world: World) -> Callable[[str], Iterable[str]]:
@@ -67,7 +67,7 @@ def check_complete(
                 continue
             missing = _missing_above(evidence, name, ancestor)
             if missing is not None:
-                raise incomplete(name, ancestor, missing, variables[name], ancestor in latent)
+                raise _incomplete(name, ancestor, missing, variables[name], ancestor in latent)
 
 
 def _missing_above(evidence: Evidence, name: str, ancestor: str) -> str | None:
@@ -81,7 +81,7 @@ def _missing_above(evidence: Evidence, name: str, ancestor: str) -> str | None:
     return f" for {names_of_units(bad.expand(evidence.units))}" if bool(bad.any()) else None
 
 
-def incomplete(
+def _incomplete(
     name: str, ancestor: str, units: str, variable: Variable, latent: bool
 ) -> IncompleteEvidence | NotAbducible:
     """Return the error that says that an observed variable has a cause that is not known."""
@@ -99,5 +99,5 @@ def incomplete(
         )
     return IncompleteEvidence(
         f"{ancestor!r} is {kind}{units} but its descendant {name!r} was observed, so {ancestor!r} "
-        f"has to be inferred from it, which only exact abduction can't do. {cure}."
+        f"has to be inferred from it, which exact abduction alone can't do. {cure}."
     )

@@ -10,13 +10,13 @@ from torch import Tensor
 from pyrocausal.engine.abduction import Abduction
 from pyrocausal.engine.lifting import lift
 from pyrocausal.engine.querying import Query, Replay, Tensors, eagerly
-from pyrocausal.engine.rows import Layout, Site
+from pyrocausal.engine.rows import Layout, Site, units_where
 from pyrocausal.engine.structural import StructuralRun, by_site, edges_by_target
 from pyrocausal.errors import NotAbducible
 from pyrocausal.interventions import Edge, World, targets
 from pyrocausal.requirements import require
 
-__all__ = ["Prediction", "predict"]
+__all__ = ["Prediction", "predict", "unmoved"]
 
 
 @dataclass(frozen=True)
@@ -84,8 +84,7 @@ def _predicted(
     unchecked: bool,
     replay: Replay,
 ) -> Prediction:
-    noise = abduction.noise.known
-    unknown = {name: u for name, u in noise.items() if isinstance(u, NotAbducible)}
+    noise, unknown = abduction.noise.parted()
     lifted = lift([(*abduction.world, *world) for world in worlds])
 
     def run(query: Query, given: Tensors) -> tuple[Tensors, Any]:
@@ -115,7 +114,7 @@ def _predicted(
         unchecked,
     )
     tensors = {
-        "noise": {name: u for name, u in noise.items() if isinstance(u, Tensor)},
+        "noise": noise,
         "factual": dict(abduction.factual),
         "densities": {} if unchecked else dict(abduction.densities),
         "worlds": lifted.values,
@@ -210,6 +209,11 @@ class _PredictionRun(StructuralRun):
         else:
             now = self.layout.from_rows(site.fn.log_prob(factual))
             before = self.abduction.densities[site.name]
-        same = torch.isclose(now, before.expand_as(now), rtol=1e-3, atol=1e-3, equal_nan=True)
-        same = torch.stack([same[:, index] for index, keep in enumerate(kept) if keep], 1)
-        require(same, lambda: _Moved(site.name, (~same).movedim(2, 0).flatten(1).any(1)))
+        every = unmoved(now, before)
+        same = torch.stack([every[:, index] for index, keep in enumerate(kept) if keep], 1)
+        require(same, lambda: _Moved(site.name, units_where(~same)))
+
+
+def unmoved(now: Tensor, before: Tensor) -> Tensor:
+    """Say where a density or a computed value is what it was, up to rounding."""
+    return torch.isclose(now, before.expand_as(now), rtol=1e-3, atol=1e-3, equal_nan=True)

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from pyrocausal.engine.rows import Program, RowMessenger, Site, run_on_rows
 
-__all__ = ["OTHER_SITES", "SitesChanged", "run_pinned", "run_settled"]
+__all__ = ["OTHER_SITES", "SitesChanged", "run_pinned"]
 
 OTHER_SITES = (
     "The program has other sites on other runs: {}. An SCM's variables are fixed: let their "
@@ -29,6 +29,7 @@ def run_pinned(
     inputs: Mapping[str, Any],
     *,
     opens_units: bool,
+    settle: bool = False,
 ) -> dict[str, Any]:
     """Run a program with every site fixed, and return what it would have used there.
 
@@ -38,6 +39,7 @@ def run_pinned(
         rows: How many rows.
         inputs: The program's arguments, rows first.
         opens_units: Whether the program opens the units plate itself.
+        settle: Whether deterministic sites follow from the others, instead of being fixed.
 
     Returns:
         Site to distribution, or to the computed value of a deterministic site.
@@ -45,26 +47,9 @@ def run_pinned(
     Raises:
         SitesChanged: The program has other sites than those that are fixed.
     """
-    return _run(_Pinned(values), program, rows, inputs, opens_units)
-
-
-def run_settled(
-    program: Program,
-    values: Mapping[str, Tensor],
-    rows: int,
-    inputs: Mapping[str, Any],
-    *,
-    opens_units: bool,
-) -> dict[str, Any]:
-    """Run a program like ``run_pinned``, but let deterministic sites follow from the others."""
-    return _run(_Settled(values), program, rows, inputs, opens_units)
-
-
-def _run(
-    pinned: "_Pinned", program: Program, rows: int, inputs: Mapping[str, Any], opens_units: bool
-) -> dict[str, Any]:
+    pinned = _Settled(values) if settle else _Pinned(values)
     run_on_rows(program, pinned, rows, inputs, opens_units=opens_units)
-    for name in pinned.pinned:
+    for name in values:
         if name not in pinned.found:
             raise SitesChanged(name)
     return pinned.found

@@ -14,7 +14,6 @@ from pyrocausal.errors import NotVectorized
 
 __all__ = ["BREAKDOWNS", "Column", "Points", "unbroken"]
 
-Run = Callable[..., dict[str, Any]]
 Found = TypeVar("Found")
 
 BREAKDOWNS: Final = (RuntimeError, ValueError, IndexError)
@@ -74,17 +73,18 @@ class Points:
         value = self.columns[Column(name)]
         return value.movedim(0, inner).contiguous() if inner else value
 
-    def run(self, program: Program, run: Run = run_pinned) -> dict[str, Any]:
-        """Run the program here, with the same hidden randomness each time."""
+    def run(self, program: Program, *, settle: bool = False) -> dict[str, Any]:
+        """Run the program here, with the same hidden randomness each time; see ``run_pinned``."""
         seed_all(3)
         values = {name: self.of(name) for name in self.anatomy.variables}
         inputs = {key.name: value for key, value in self.columns.items() if key.given}
-        return run(
+        return run_pinned(
             program,
             values,
             len(self.ids),
             {**self.settings, **inputs},
             opens_units=self.anatomy.opens_units,
+            settle=settle,
         )
 
     def unbroken(self, attempt: Callable[["Points"], "Points"]) -> "Points":

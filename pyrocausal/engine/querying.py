@@ -115,6 +115,11 @@ class Noise:
             raise known
         return known
 
+    def parted(self) -> tuple[dict[str, Tensor], dict[str, NotAbducible]]:
+        """Return the noise that is known, and the errors in the place of the rest."""
+        errors = {name: u for name, u in self.known.items() if isinstance(u, NotAbducible)}
+        return {name: u for name, u in self.known.items() if isinstance(u, Tensor)}, errors
+
     def stacked(self, value: Tensor) -> Tensor:
         """Bring what a stream gives to the shape ``(draws, 1, units, ...)``."""
         return value.reshape(self.draws, 1, self.units, *value.shape[1 + (self.draws > 1) :])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from time import perf_counter
@@ -124,7 +125,7 @@ class _Graph:
     held: tuple[Tensor, ...]
 
     def serves(self, held: Sequence[Tensor]) -> bool:
-        same = len(held) == len(self.held) and all(map(_is, held, self.held))
+        same = len(held) == len(self.held) and all(map(operator.is_, held, self.held))
         return same and self.graph.stale() is None
 
     def play(self, seed: int, tensors: Tensors) -> tuple[Tensors, Any] | None:
@@ -132,10 +133,6 @@ class _Graph:
         numbers = [draw.numbers(seed) for draw in self.draws]
         *values, holds = self.graph(*numbers, *_flat(tensors))
         return (_rebuilt(self.names, values), self.found) if bool(holds) else None
-
-
-def _is(one: object, other: object) -> bool:
-    return one is other
 
 
 def _names(tensors: Tensors) -> _Names:

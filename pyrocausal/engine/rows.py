@@ -32,6 +32,7 @@ __all__ = [
     "run_on_rows",
     "support_of",
     "undisturbed",
+    "units_where",
     "unmasked",
 ]
 
@@ -176,6 +177,11 @@ def unmasked(fn: Any, mask: Any = None) -> tuple[Any, Any]:
 def over_events(mask: Tensor, value: Tensor) -> Tensor:
     """Append dimensions to a batch mask until it lies over a value."""
     return mask.reshape(mask.shape + (1,) * (value.dim() - mask.dim()))
+
+
+def units_where(mask: Tensor) -> Tensor:
+    """Return the units at which a mask of result shape holds somewhere, shape ``(units,)``."""
+    return mask.movedim(2, 0).flatten(1).any(1)
 
 
 def is_subsample(fn: Any) -> bool:

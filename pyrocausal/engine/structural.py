@@ -109,11 +109,13 @@ class StructuralRun(RowMessenger):
 
     def _refuse_nan(self, site: Site, value: Tensor) -> None:
         if value.is_floating_point():
-            error = ValueError(
-                f"The program gives NaN at {site.name!r}. Look at what it is computed from: a "
-                "logarithm or root of a negative number, a division by zero."
+            require(
+                ~value.isnan(),
+                lambda: ValueError(
+                    f"The program gives NaN at {site.name!r}. Look at what it is computed from: a "
+                    "logarithm or root of a negative number, a division by zero."
+                ),
             )
-            require(~value.isnan(), lambda: error)
 
     def natural(self, site: Site) -> Tensor:
         """Return what the site's own equation gives, in program shape."""

@@ -11,14 +11,12 @@ from pyrocausal.identification.admg import Admg, Nodes
 from pyrocausal.identification.estimand import Estimand
 from pyrocausal.identification.expressions import Probability, Sum
 from pyrocausal.identification.query_text import Query
-from pyrocausal.identification.roles import ask, listed, shown
+from pyrocausal.identification.roles import ask, listed, shown, some_shown
 from pyrocausal.identification.separators import Separators
 from pyrocausal.identification.simplifying import multiplied
 from pyrocausal.model import SCM
 
 __all__ = ["AdjustmentSets", "adjustment_sets", "backdoor_graph", "on_causal_paths"]
-
-_SHOWN = 8
 
 
 def adjustment_sets(
@@ -224,9 +222,7 @@ class AdjustmentSets:
         return "\n".join(lines)
 
     def _found(self) -> list[str]:
-        found = [shown(self._g, z) for z in self.minimal(_SHOWN + 1)]
-        more = ", ..." if len(found) > _SHOWN else ""
-        lines = [f"  minimal sets: {', '.join(found[:_SHOWN])}{more}"]
+        lines = [f"  minimal sets: {some_shown(self._g, self.minimal)}"]
         lines.append(f"  fewest variables: {shown(self._g, self.cheapest() or frozenset())}")
         if self.efficient is not None:
             lines.append(f"  least variance: {shown(self._g, self.efficient)}")

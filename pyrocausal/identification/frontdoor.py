@@ -13,13 +13,11 @@ from pyrocausal.identification.admg import Admg, Nodes
 from pyrocausal.identification.estimand import Estimand
 from pyrocausal.identification.expressions import Probability, Sum
 from pyrocausal.identification.query_text import Query
-from pyrocausal.identification.roles import ask, listed, shown
+from pyrocausal.identification.roles import ask, listed, shown, some_shown
 from pyrocausal.identification.simplifying import multiplied
 from pyrocausal.model import SCM
 
 __all__ = ["FrontdoorSets", "frontdoor_sets"]
-
-_SHOWN = 8
 
 
 def frontdoor_sets(
@@ -153,9 +151,7 @@ class FrontdoorSets:
         if self.largest is None:
             lines.append("  none: pc.identify looks for other formulas")
         else:
-            found = [shown(self._g, m) for m in self.minimal(_SHOWN + 1)]
-            more = ", ..." if len(found) > _SHOWN else ""
-            lines.append(f"  minimal sets: {', '.join(found[:_SHOWN])}{more}")
+            lines.append(f"  minimal sets: {some_shown(self._g, self.minimal)}")
             lines.append(f"  largest set: {shown(self._g, self.largest)}")
         if self.required:
             lines.append(f"  required: {shown(self._g, self.required)}")

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+
 from pyrocausal.errors import UnknownVariable
 from pyrocausal.graph.mixed_graph import MixedGraph, Names
 from pyrocausal.identification.admg import Admg, Nodes
 from pyrocausal.model import SCM
 
-__all__ = ["ask", "graph_of", "listed", "shown"]
+__all__ = ["ask", "graph_of", "listed", "shown", "some_shown"]
+
+_SHOWN = 8  # sets on a card
 
 
 def graph_of(graph_or_scm: MixedGraph | SCM, where: str) -> MixedGraph:
@@ -75,3 +79,14 @@ def listed(names: Names) -> tuple[str, ...]:
 def shown(g: Admg, nodes: Nodes) -> str:
     """Return a set in braces, causes first."""
     return f"{{{', '.join(g.sorted(nodes))}}}"
+
+
+def some_shown(g: Admg, sets: Callable[[int], Iterable[Nodes]]) -> str:
+    """Return the first sets, and dots where there are more.
+
+    Args:
+        g: The graph.
+        sets: Gives so many sets at most.
+    """
+    found = [shown(g, nodes) for nodes in sets(_SHOWN + 1)]
+    return ", ".join(found[:_SHOWN]) + (", ..." if len(found) > _SHOWN else "")

@@ -9,10 +9,11 @@ from torch import Tensor
 
 from pyrocausal.engine.abduction import Abduction, Origin, abduct
 from pyrocausal.engine.completeness import ancestors_in, check_complete, named
-from pyrocausal.engine.counterfactual import Prediction, predict
+from pyrocausal.engine.counterfactual import Prediction, predict, unmoved
 from pyrocausal.engine.evidence import Evidence, same_evidence
 from pyrocausal.engine.lifting import same_worlds
 from pyrocausal.engine.querying import SMALL, Query
+from pyrocausal.engine.rows import over_events, units_where
 from pyrocausal.interventions import Set, World, read_worlds, targets
 from pyrocausal.naming import (
     describe_couplings,
@@ -151,6 +152,8 @@ def _abduct(
     above = ancestors_in(core.graph, world) if world else core.ancestors
     check_complete(above, seen, core.anatomy.variables, core.latent, world)
 
+    origin = _origin(core, query)
+
     def abducted(query: Query) -> Abduction:
         return abduct(
             query,
@@ -160,7 +163,7 @@ def _abduct(
             shared=shared,
             densities=densities or draws * seen.units <= SMALL,
             above=above,
-            origin=_origin(core, query),
+            origin=origin,
             replay=core.replay,
         )
 
@@ -180,11 +183,9 @@ def _moved(seen: Evidence, one: Abduction, other: Abduction) -> Tensor:
     """Return the units at which an observed variable's distribution differs in two abductions."""
     moved = torch.zeros(seen.units, dtype=torch.bool, device=one.noise.device)
     for name in seen.values.keys() & one.densities.keys() - set(targets(one.world)):
-        same = torch.isclose(
-            one.densities[name], other.densities[name], rtol=1e-3, atol=1e-3, equal_nan=True
-        )
+        same = unmoved(one.densities[name], other.densities[name])
         observed = torch.as_tensor(seen.seen(name), device=moved.device)
-        moved = moved | ((~same).movedim(2, 0).flatten(1).any(1) & observed)
+        moved = moved | (units_where(~same) & observed)
     return moved
 
 
@@ -196,8 +197,7 @@ def _with_gaps(seen: Evidence) -> dict[str, Tensor]:
         if mask is None:
             values[name] = value
         elif value.is_floating_point():
-            gaps = ~mask.reshape(mask.shape + (1,) * (value.dim() - mask.dim()))
-            values[name] = value.masked_fill(gaps, torch.nan)
+            values[name] = value.masked_fill(~over_events(mask, value), torch.nan)
     return values
 
 

@@ -10,7 +10,14 @@ from torch.distributions import constraints
 from pyrocausal.engine.evidence import Evidence, names_of_units
 from pyrocausal.engine.placing import changed, check_support, spread
 from pyrocausal.engine.querying import Query
-from pyrocausal.engine.rows import Layout, RowMessenger, Site, over_events, support_of
+from pyrocausal.engine.rows import (
+    Layout,
+    RowMessenger,
+    Site,
+    over_events,
+    support_of,
+    units_where,
+)
 from pyrocausal.interventions import Mechanism, Set, Stochastic, World
 from pyrocausal.requirements import require
 from pyrocausal.verbs.core import Core, probing_again
@@ -131,7 +138,7 @@ class _DensityRun(RowMessenger):
 
     def _units(self, bad: Tensor, event_dim: int) -> str:
         whole = self.layout.from_rows(bad, event_dim)
-        return names_of_units(whole.movedim(2, 0).flatten(1).any(1))
+        return names_of_units(units_where(whole))
 
     def _replaced(self, site: Site, action: Any, value: Tensor) -> Any:
         fn = action.function(self.values) if isinstance(action, Mechanism) else action.distribution
