@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import torch
 from torch import Tensor
 
+from pyrocausal.naming import grouped
 from pyrocausal.results import RUNGS
 
 if TYPE_CHECKING:
@@ -143,9 +144,7 @@ class Answer:
         lines += self._limits()
         lines.append(("rung", RUNGS[self.rung]))
         if self.routes:
-            lines.append(
-                ("routes", "; ".join(f"{name}: {how}" for name, how in self.routes.items()))
-            )
+            lines.append(("routes", grouped(self.routes)))
         lines += [(name, _text(figure)) for name, figure in self.details.items()]
         lines += [("assumes", text) for text in self.assumptions]
         return [*lines, *(("warning", text) for text in self.warnings)]

@@ -31,7 +31,8 @@ def place(value: Any, part: Tensor, event_dim: int, layout: Layout | None, name:
 
     Args:
         value: A number or tensor; it broadcasts from the right to ``(units, *inner, *event)``, or
-            where ``layout`` is ``None`` to the shape of ``part``.
+            where ``layout`` is ``None`` to the shape of ``part``. What an earlier answer about the
+            same draws gave, ``(draws, units, *inner, *event)``, is taken draw by draw.
         part: The value it replaces, in program shape.
         event_dim: Number of event dimensions.
         layout: How rows are ordered.
@@ -45,8 +46,11 @@ def place(value: Any, part: Tensor, event_dim: int, layout: Layout | None, name:
         return _expand(tensor, part.shape, name)
     inner = part.dim() - 1 - event_dim
     unit_shape = (*part.shape[:inner], *part.shape[inner + 1 :])
-    tensor = _expand(tensor, (layout.units, *unit_shape), name)
     one = Layout(layout.units, 1, layout.draws)
+    whole = (layout.draws, layout.units, *unit_shape)
+    if tensor.shape == whole:
+        return one.to_rows(tensor.unsqueeze(1), inner)
+    tensor = _expand(tensor, whole[1:], name)
     return one.to_rows(tensor.reshape(1, 1, *tensor.shape), inner)
 
 
