@@ -33,6 +33,7 @@ class Interval:
         upper: Upper limit.
         level: Probability that the limits are made for.
         sources: Source of error to its standard deviation, as far as they are known apart.
+        note: Under what they hold.
 
     Example:
         >>> lower, upper = Interval(1.0, 2.0)
@@ -44,6 +45,7 @@ class Interval:
     upper: Number
     level: float = 0.95
     sources: Mapping[str, Number] = field(default_factory=dict)
+    note: str = ""
 
     def __iter__(self) -> Iterator[Number]:
         return iter((self.lower, self.upper))
@@ -157,7 +159,8 @@ class Answer:
             joined = f" (sd: {', '.join(sources)})" if sources and self.index is None else ""
             lines.append((level, f"{self.interval}{joined}"))
         if self.bounds is not None:
-            lines.append(("bounds", f"{self.bounds}"))
+            note = f" ({self.bounds.note})" if self.bounds.note else ""
+            lines.append(("bounds", f"{self.bounds}{note}"))
         return lines
 
     def __repr__(self) -> str:

@@ -2,20 +2,30 @@
 
 from pyrocausal.queries.asking import Options
 from pyrocausal.queries.average import ate, att, atu, contrast
+from pyrocausal.queries.causation import benefit, harm, pn, pns, ps
+from pyrocausal.queries.general import effect
 from pyrocausal.queries.individual import ite
 from pyrocausal.queries.mediation import cde, nde, nie, path_effect
+from pyrocausal.queries.potential import Y
 from pyrocausal.queries.subgroups import cate
 
 __all__ = [
     "Options",
+    "Y",
     "ate",
     "att",
     "atu",
+    "benefit",
     "cate",
     "cde",
     "contrast",
+    "effect",
+    "harm",
     "ite",
     "nde",
     "nie",
     "path_effect",
+    "pn",
+    "pns",
+    "ps",
 ]

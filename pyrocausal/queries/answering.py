@@ -25,6 +25,7 @@ class Measured:
         se: Its Monte Carlo error, of the same shape.
         asked: The units that it was measured on.
         bounds: What any coupling allows, lower and upper, where the question has it.
+        bounds_hold: Under what they hold.
         details: Further figures for the card.
         warnings: What may be wrong.
     """
@@ -33,6 +34,7 @@ class Measured:
     se: Tensor
     asked: Asked
     bounds: tuple[Tensor, Tensor] | None = None
+    bounds_hold: str = ""
     details: Mapping[str, Any] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
 
@@ -63,6 +65,7 @@ def answer(
     rung: int | None = None,
     index: Any = None,
     notes: tuple[str, ...] = (),
+    assumes: tuple[str, ...] = (),
 ) -> Effect:
     """Measure, once for each draw of uncertain parameters too, and say what it rests on.
 
@@ -73,6 +76,7 @@ def answer(
         rung: The rung, where it is not the question's.
         index: What the numbers belong to.
         notes: Warnings known before.
+        assumes: What it rests on besides the model.
     """
     measured = measure()
     units = measured.asked.units
@@ -83,10 +87,10 @@ def answer(
         query=text,
         rung=rung or question.rung,
         routes=units.routes,
-        assumptions=units.assumptions,
+        assumptions=(*units.assumptions, *assumes),
         warnings=(*notes, *measured.warnings),
         index=index,
-        bounds=_bounds(measured.bounds),
+        bounds=_bounds(measured),
         details={**measured.details, "units": _described(measured.asked), "seed": question.seed},
     )
 
@@ -99,8 +103,11 @@ def _interval(question: Question, measured: Measured) -> Interval | None:
     )
 
 
-def _bounds(ends: tuple[Tensor, Tensor] | None) -> Interval | None:
-    return None if ends is None else Interval(_plain(ends[0]), _plain(ends[1]), 1.0)
+def _bounds(measured: Measured) -> Interval | None:
+    if measured.bounds is None:
+        return None
+    lower, upper = map(_plain, measured.bounds)
+    return Interval(lower, upper, 1.0, note=measured.bounds_hold)
 
 
 def _plain(number: Tensor) -> float | Tensor:

@@ -219,7 +219,8 @@ def question(
     size = count_of(said.get("num_samples", SAMPLES), "num_samples")
     if inputs is not None and evidence is None:
         size = max(len(value) for value in inputs.values() if hasattr(value, "__len__"))
-    scm.do(list(actions))  # what can't be done is told before anything is drawn
+    if actions:
+        scm.do(list(actions))  # what can't be done is told before anything is drawn
     level = said.get("level", 0.95)
     if not 0 < level < 1:
         raise ValueError(f"level got {level!r}; expected a probability such as 0.95.")

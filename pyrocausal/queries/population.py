@@ -20,7 +20,6 @@ __all__ = ["Population", "alike", "evidenced", "sampled"]
 Values = Mapping[str, Tensor]
 
 FEWEST_DRAWS: Final = 100
-MOST_DRAWS: Final = 1000
 
 
 class Population:
@@ -151,14 +150,14 @@ def evidenced(
         evidence: Mapping or DataFrame of the units' variables, units first; NaN where missing.
         inputs: The program's arguments by name, units first.
         num_samples: About how many draws of all units together to take, where the evidence leaves
-            noise random; at least 100 and at most 1,000 a unit.
+            noise random; at least 100 a unit.
         seed: Gives the same draws again.
     """
 
     def draws(abduction: Abduction) -> int:
         if all(route == "exact" for route in abduction.routes.values()):
             return 1
-        return min(MOST_DRAWS, max(FEWEST_DRAWS, num_samples // abduction.evidence.units))
+        return max(FEWEST_DRAWS, num_samples // abduction.evidence.units)
 
     return Evidenced(scm, evidence, inputs, draws, seed)
 
