@@ -4,34 +4,57 @@ from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
-from pyrocausal.bounding import Bounds, bounds
-from pyrocausal.errors import (
-    CaptureWarning,
-    IncompleteEvidence,
-    NotAbducible,
-    NotCapturable,
-    NotIdentified,
-    NotVectorized,
-    PyrocausalError,
-    RungWarning,
-    UnknownVariable,
-)
-from pyrocausal.graph import CausalGraph
-from pyrocausal.handlers import condition, do, exogenous, units, worlds
-from pyrocausal.identification import (
-    Estimand,
-    adjustment_sets,
-    check_identification,
-    frontdoor_sets,
-    identify,
-    implied_independences,
-    instruments,
-)
-from pyrocausal.interventions import edge, edit, grid, mechanism, policy, shift
-from pyrocausal.model import SCM, scm
-
+# The names as type checkers see them; at run time each is loaded when it is first used.
 if TYPE_CHECKING:
-    from pyrocausal import datasets, mechanisms, zoo
+    from pyrocausal import datasets, mechanisms, queries, sensitivity, zoo
+    from pyrocausal.answers import Answer, Effect, Estimate, Interval
+    from pyrocausal.bounding import Bounds, bounds
+    from pyrocausal.errors import (
+        CaptureWarning,
+        IncompleteEvidence,
+        NotAbducible,
+        NotCapturable,
+        NotIdentified,
+        NotVectorized,
+        PyrocausalError,
+        RungWarning,
+        UnknownVariable,
+    )
+    from pyrocausal.graph import CausalGraph
+    from pyrocausal.handlers import condition, do, exogenous, units, worlds
+    from pyrocausal.identification import (
+        Estimand,
+        adjustment_sets,
+        check_identification,
+        frontdoor_sets,
+        identify,
+        implied_independences,
+        instruments,
+    )
+    from pyrocausal.interventions import edge, edit, grid, mechanism, policy, shift
+    from pyrocausal.model import SCM, scm
+    from pyrocausal.queries import (
+        Y,
+        ate,
+        att,
+        atu,
+        benefit,
+        cate,
+        cde,
+        contrast,
+        dose_response,
+        effect,
+        ett,
+        harm,
+        ite,
+        nde,
+        nie,
+        path_effect,
+        pn,
+        pns,
+        ps,
+        quantile_effect,
+    )
 
     __version__: str
 
@@ -57,7 +80,35 @@ __all__ = [
     # modules, loaded when they are first used
     "datasets",  # real data, shipped or fetched
     "mechanisms",  # modules that return a distribution given the parents
+    "queries",  # the questions above
+    "sensitivity",  # how strong hidden confounding would have to be
     "zoo",  # models with known truth
+    # questions, each one line
+    "ate",  # average effect
+    "att",  # on the treated
+    "atu",  # on the untreated
+    "benefit",  # share of units whom the treatment helps
+    "cate",  # for whom: by subgroup or modifier
+    "cde",  # direct effect with the mediators held
+    "contrast",  # any two worlds
+    "dose_response",  # the mean outcome at each dose
+    "effect",  # the mean of any counterfactual expression
+    "ett",  # att under Pearl's name
+    "harm",  # share of units whom the treatment harms
+    "ite",  # unit by unit
+    "nde",  # natural direct effect
+    "nie",  # natural indirect effect
+    "path_effect",  # through some edges only
+    "pn",  # probability of necessity
+    "pns",  # of necessity and sufficiency
+    "ps",  # of sufficiency
+    "quantile_effect",  # of the outcome's distribution, or of the individual effect
+    "Y",  # a variable in a world, to build expressions of
+    # answers
+    "Answer",  # a number with its error, and what it rests on
+    "Effect",  # of a model
+    "Estimate",  # from data
+    "Interval",  # limits, and whose errors they join
     # identification
     "Bounds",  # the range of answers that a graph and data leave open
     "Estimand",  # a formula in known distributions that equals a causal query
@@ -81,14 +132,73 @@ __all__ = [
 ]
 
 
+# Where each name comes from: the only place, besides `__all__` and the imports above, to add one.
+_HOMES = {
+    "answers": ("Answer", "Effect", "Estimate", "Interval"),
+    "bounding": ("Bounds", "bounds"),
+    "errors": (
+        "CaptureWarning",
+        "IncompleteEvidence",
+        "NotAbducible",
+        "NotCapturable",
+        "NotIdentified",
+        "NotVectorized",
+        "PyrocausalError",
+        "RungWarning",
+        "UnknownVariable",
+    ),
+    "graph": ("CausalGraph",),
+    "handlers": ("condition", "do", "exogenous", "units", "worlds"),
+    "identification": (
+        "Estimand",
+        "adjustment_sets",
+        "check_identification",
+        "frontdoor_sets",
+        "identify",
+        "implied_independences",
+        "instruments",
+    ),
+    "interventions": ("edge", "edit", "grid", "mechanism", "policy", "shift"),
+    "model": ("SCM", "scm"),
+    "queries": (
+        "Y",
+        "ate",
+        "att",
+        "atu",
+        "benefit",
+        "cate",
+        "cde",
+        "contrast",
+        "dose_response",
+        "effect",
+        "ett",
+        "harm",
+        "ite",
+        "nde",
+        "nie",
+        "path_effect",
+        "pn",
+        "pns",
+        "ps",
+        "quantile_effect",
+    ),
+}
+_MODULES = ("datasets", "mechanisms", "queries", "sensitivity", "zoo")
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+
 def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return import_module(f"pyrocausal.{name}")
+    if name in _HOME_OF:
+        found = getattr(import_module(f"pyrocausal.{_HOME_OF[name]}"), name)
+        globals()[name] = found  # the next look goes past this function
+        return found
     if name == "__version__":
         try:
             return version("pyrocausal")
         except PackageNotFoundError:
             return "(not installed)"  # run from a checkout
-    if name in ("datasets", "mechanisms", "zoo"):
-        return import_module(f"pyrocausal.{name}")
     raise AttributeError(f"module 'pyrocausal' has no attribute {name!r}")
 
 

@@ -1,5 +1,6 @@
 """The layout promises: one package, no stray top-level names, every folder listed."""
 
+import ast
 import importlib
 import re
 import shutil
@@ -63,6 +64,42 @@ def test_import_loads_no_optional_and_no_slow_package() -> None:
     code = f"import sys, pyrocausal; print(*sorted({lazy} & set(sys.modules)))"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.split() == []
+
+
+def _loaded_after(code: str) -> set[str]:
+    code += "; import sys; print(*sys.modules)"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return set(run.stdout.split())
+
+
+def test_import_loads_nothing_heavy_that_torch_and_pyro_do_not_load() -> None:
+    extra = _loaded_after("import torch, pyro, pyrocausal") - _loaded_after("import torch, pyro")
+    packages = {name.partition(".")[0] for name in extra}
+    assert not packages & {"networkx", "scipy", "pandas", "matplotlib", "sympy", "zuko", "tqdm"}
+    assert not {name for name in extra if name.startswith(("torch.", "pyro."))}
+
+
+def test_the_program_with_its_verbs_loads_nothing_that_only_other_tasks_need() -> None:
+    rooms = {
+        name.rpartition(".")[2] for name in _loaded_after("import pyrocausal; pyrocausal.SCM")
+    }
+    assert not rooms & {"identification", "bounding", "datasets", "zoo", "scipy", "pandas"}
+
+
+def test_names_at_run_time_are_the_names_that_type_checkers_see() -> None:
+    source = (ROOT / "pyrocausal" / "__init__.py").read_text()
+    block = next(n for n in ast.walk(ast.parse(source)) if isinstance(n, ast.If))
+    seen = {
+        alias.name: node.module
+        for node in ast.walk(block)
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+    pc = importlib.import_module("pyrocausal")
+    assert seen.keys() == set(pc.__all__)
+    for name, module in seen.items():
+        home = importlib.import_module(str(module))
+        assert getattr(pc, name) is getattr(home, name)
 
 
 def test_modules_are_attributes_that_load_when_they_are_used() -> None:

@@ -1,8 +1,9 @@
 """Questions as one-liners: effects, mediation, probabilities of causation."""
 
 from pyrocausal.queries.asking import Options
-from pyrocausal.queries.average import ate, att, atu, contrast
+from pyrocausal.queries.average import ate, att, atu, contrast, ett
 from pyrocausal.queries.causation import benefit, harm, pn, pns, ps
+from pyrocausal.queries.distributional import dose_response, quantile_effect
 from pyrocausal.queries.general import effect
 from pyrocausal.queries.individual import ite
 from pyrocausal.queries.mediation import cde, nde, nie, path_effect
@@ -19,7 +20,9 @@ __all__ = [
     "cate",
     "cde",
     "contrast",
+    "dose_response",
     "effect",
+    "ett",
     "harm",
     "ite",
     "nde",
@@ -28,4 +31,5 @@ __all__ = [
     "pn",
     "pns",
     "ps",
+    "quantile_effect",
 ]

@@ -13,7 +13,7 @@ from pyrocausal.queries.scales import write
 if TYPE_CHECKING:
     from pyrocausal.model import SCM
 
-__all__ = ["ate", "att", "atu", "contrast"]
+__all__ = ["ate", "att", "atu", "contrast", "ett"]
 
 
 def contrast(scm: SCM, outcome: Any, do: Any, versus: Any, **options: Unpack[Options]) -> Effect:
@@ -127,6 +127,9 @@ def att(
         Generalization.
     """
     return _among(scm, treatment, outcome, 0, values, options)
+
+
+ett = att
 
 
 def atu(

@@ -1,0 +1,172 @@
+"""Beyond averages: quantiles of the outcome or of the individual effect, and dose-response."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Literal, Unpack
+
+import torch
+from torch import Tensor
+
+from pyrocausal.answers import Effect
+from pyrocausal.interventions import Grid
+from pyrocausal.queries.answering import Measured, answer
+from pyrocausal.queries.asking import Asked, Options, action_on, pair, question
+
+if TYPE_CHECKING:
+    from pyrocausal.model import SCM
+
+__all__ = ["dose_response", "quantile_effect"]
+
+
+def quantile_effect(
+    scm: SCM,
+    treatment: str | Sequence[str],
+    outcome: Any,
+    *,
+    q: float | Sequence[float] = 0.5,
+    of: Literal["marginal", "individual"] = "marginal",
+    values: tuple[Any, Any] = (1.0, 0.0),
+    **options: Unpack[Options],
+) -> Effect:
+    """Return the difference of the outcome's quantiles, or the quantile of its difference.
+
+    ``Q_q[Y | do(X=x)] - Q_q[Y | do(X=x')]`` compares two distributions (rung 2);
+    ``Q_q[Y(x) - Y(x')]`` is about each unit's own effect (rung 3), and rests on the coupling of
+    the outcome's noise between the worlds.
+
+    Args:
+        scm: The model.
+        treatment: The variable that is set, or several.
+        outcome: A variable's name or a function of a world's values.
+        q: The probability below the quantile, between 0 and 1, or several.
+        of: ``"marginal"`` or ``"individual"``.
+        values: The treated and the control value ``(x, x')``.
+        options: ``given``, ``evidence``, ``inputs``, ``num_samples``, ``level`` and ``seed``; see
+            `pyrocausal.queries.Options`.
+
+    Raises:
+        UnknownVariable: A name that is no variable.
+        ValueError: A ``q`` that is no probability; an unknown ``of``.
+
+    Example:
+        >>> def trial():
+        ...     drug = pyro.sample("drug", dist.Bernoulli(0.5))
+        ...     pyro.sample("pain", dist.Normal(5.0 - 2.0 * drug, 1.0))
+        >>> answer = quantile_effect(pc.SCM(trial), "drug", "pain", q=[0.1, 0.9], seed=0)
+        >>> bool(((answer.value + 2.0).abs() < 4 * answer.se + 1e-6).all())
+        True
+    """
+    import pandas as pd
+
+    levels = [float(q)] if isinstance(q, int | float) else [float(one) for one in q]
+    if not levels or not all(0 < one < 1 for one in levels):
+        raise ValueError(f"q got {q!r}; expected probabilities between 0 and 1, such as 0.5.")
+    if of not in ("marginal", "individual"):
+        raise ValueError(f'of got {of!r}; expected "marginal" or "individual".')
+    if "scale" in options:
+        raise TypeError("quantile_effect() is a difference and has no scale.")
+    actions = [action_on(treatment, value) for value in pair(values)]
+    asked = question(scm, outcome, actions, options)
+
+    def measure() -> Measured:
+        whole = asked.ask()
+        worlds = [outcomes.flatten() for outcomes in whole.outcomes()]
+        parts = [_quantile(worlds, one, of) for one in levels]
+        value, error = (torch.stack(part) for part in zip(*parts, strict=True))
+        single = isinstance(q, int | float)
+        return Measured(value[0] if single else value, error[0] if single else error, whole)
+
+    if of == "individual":
+        one, other = (asked.outcome.named(world).text for world in asked.worlds)
+        text = f"quantile of {one} - {other}"
+    else:
+        text = " - ".join(f"Q{asked.mean(world)[1:]}" for world in (0, 1))
+    shown = f"{text}, q={levels[0]:g}" if isinstance(q, int | float) else text
+    index = None if isinstance(q, int | float) else pd.Index(levels, name="q")
+    return answer(asked, measure, shown, rung=3 if of == "individual" else None, index=index)
+
+
+def dose_response(
+    scm: SCM,
+    treatment: str,
+    outcome: Any,
+    *,
+    doses: Sequence[float] | Tensor | Grid,
+    **options: Unpack[Options],
+) -> Effect:
+    """Return the mean outcome at each dose, ``E[Y | do(X=d)]``.
+
+    Args:
+        scm: The model.
+        treatment: The variable that is set.
+        outcome: A variable's name, an event such as ``{"Y": 1}``, or a function.
+        doses: The doses: a list, a tensor or ``pc.grid([...])``.
+        options: ``given``, ``evidence``, ``inputs``, ``num_samples``, ``level`` and ``seed``; see
+            `pyrocausal.queries.Options`.
+
+    Returns:
+        One number for each dose, indexed by it.
+
+    Raises:
+        UnknownVariable: A name that is no variable.
+        ValueError: No doses.
+
+    Example:
+        >>> def trial():
+        ...     dose = pyro.sample("dose", dist.Uniform(0.0, 10.0))
+        ...     pyro.sample("pain", dist.Normal(5.0 - 0.3 * dose, 1.0))
+        >>> curve = dose_response(pc.SCM(trial), "dose", "pain", doses=[0.0, 5.0, 10.0], seed=0)
+        >>> bool(((curve.value - torch.tensor([5.0, 3.5, 2.0])).abs() < 4 * curve.se).all())
+        True
+    """
+    import pandas as pd
+
+    values = list(doses.values) if isinstance(doses, Grid) else list(doses)
+    if not values:
+        raise ValueError("dose_response() got no doses. Give some, such as doses=[0.0, 1.0].")
+    if "scale" in options:
+        raise TypeError("dose_response() is a mean at each dose and has no scale.")
+    asked = question(scm, outcome, [{treatment: value} for value in values], options)
+
+    def measure() -> Measured:
+        whole = asked.ask()
+        parts = [_mean(whole, outcomes) for outcomes in whole.outcomes()]
+        value, error = (torch.stack(part) for part in zip(*parts, strict=True))
+        return Measured(value, error, whole)
+
+    text = asked.mean(0).replace(asked.worlds[0], f"{treatment}=d", 1)
+    index = pd.Index([float(value) for value in values], name=treatment)
+    return answer(asked, measure, text, index=index)
+
+
+def _mean(asked: Asked, outcomes: Tensor) -> tuple[Tensor, Tensor]:
+    outcomes = asked.replicates(outcomes)
+    mean = outcomes.mean()
+    return mean, outcomes.std() / len(outcomes) ** 0.5 if len(outcomes) > 1 else 0 * mean
+
+
+def _quantile(worlds: list[Tensor], q: float, of: str) -> tuple[Tensor, Tensor]:
+    """Return a quantile, or a difference of two, and its Monte Carlo error."""
+    if of == "individual":
+        effects = worlds[0] - worlds[1]
+        value = effects.quantile(q)
+        return value, _spread(_influence(effects, value, q))
+    values = [outcomes.quantile(q) for outcomes in worlds]
+    pulls = [_influence(y, at, q) for y, at in zip(worlds, values, strict=True)]
+    return values[0] - values[1], _spread(pulls[0] - pulls[1])
+
+
+def _influence(outcomes: Tensor, at: Tensor, q: float) -> Tensor:
+    """Return each unit's pull on the quantile, ``(q - 1{y <= Q}) / f(Q)``."""
+    share = min(0.5 * min(q, 1 - q), len(outcomes) ** -0.3)
+    ends = torch.tensor([q - share, q + share], dtype=outcomes.dtype, device=outcomes.device)
+    low, high = outcomes.quantile(ends)
+    sparsity = (high - low) / (2 * share)  # 1 / f(Q), by the difference quotient of quantiles
+    pulls: Tensor = sparsity * (q - (outcomes <= at).to(outcomes.dtype))
+    return pulls
+
+
+def _spread(pulls: Tensor) -> Tensor:
+    error: Tensor = pulls.std() / len(pulls) ** 0.5
+    return error

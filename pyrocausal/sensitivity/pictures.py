@@ -1,0 +1,152 @@
+"""Pictures of a sensitivity report, by matplotlib."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from pyrocausal.sensitivity.columns import Array
+from pyrocausal.sensitivity.omitted_variables import critical_t
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from pyrocausal.sensitivity.omitted_variables import AdjustedEstimate
+    from pyrocausal.sensitivity.report_card import Benchmark, SensitivityReport
+
+__all__ = ["draw"]
+
+# Okabe and Ito's colours, which all eyes tell apart.
+_INK: Final = "#333333"
+_LINES: Final = "#8c8c8c"
+_CRITICAL: Final = "#d55e00"
+_POINTS: Final = "#0072b2"
+_SHOWN: Final = 3  # benchmark covariates, as on the card
+_GRID: Final = 161
+
+
+def draw(report: SensitivityReport, of: str, ax: Axes | None) -> Axes:
+    """Draw a report, see `SensitivityReport.plot`.
+
+    Raises:
+        ModuleNotFoundError: matplotlib is not installed.
+        ValueError: There is no such picture, or not of this treatment.
+    """
+    pictures = {"estimate": _contours, "t": _contours, "odds": _odds}
+    if of not in pictures:
+        raise ValueError(f"plot got of={of!r}; expected one of {', '.join(pictures)}.")
+    if of == "odds" and not report.marginal:
+        raise ValueError(
+            f"plot: the odds of treatment need a treatment that is 0 or 1, and {report.treatment} "
+            "isn't, or factors. Draw of='estimate'."
+        )
+    ax = _new_axes() if ax is None else ax
+    pictures[of](report, of, ax)
+    return ax
+
+
+def _new_axes() -> Axes:
+    try:
+        from matplotlib import pyplot as plt
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError(
+            "Pictures need matplotlib, which is not installed: pip install 'pyrocausal[plot]'."
+        ) from error
+    return plt.subplots(figsize=(6.4, 5.0), layout="constrained")[1]
+
+
+def _contours(report: SensitivityReport, of: str, ax: Axes) -> None:
+    """Contours over the two partial R2s of a confounder."""
+    shown = _shown(report)
+    width, height = _limits(report, shown)
+    steps = np.linspace(0, 1, _GRID) ** 2
+    x, y = np.meshgrid(width * steps, height * steps)
+    z, threshold, label = _surface(report, of, x, y)
+    lines = ax.contour(x, y, z, levels=10, colors=_LINES, linewidths=0.8, linestyles="solid")
+    ax.clabel(lines, [v for v in lines.levels if not np.isclose(v, threshold)], fontsize=8)
+    if z.min() < threshold < z.max():
+        critical = ax.contour(x, y, z, [threshold], colors=_CRITICAL, linewidths=1.8)
+        ax.clabel(critical, fmt=f"{threshold:.3g}", fontsize=9)
+    _mark(shown, ax)
+    # Equal steps of the partial correlation: benchmarks crowd near the origin otherwise.
+    ax.set_xscale("function", functions=(np.sqrt, np.square))
+    ax.set_yscale("function", functions=(np.sqrt, np.square))
+    ax.set_xlim(0, width)
+    ax.set_ylim(0, height)
+    ax.set_xlabel(f"partial R² of the confounder with {report.treatment}")
+    ax.set_ylabel(f"partial R² of the confounder with {report.outcome}")
+    ax.set_title(
+        f"{label} of {report.treatment} on {report.outcome}\n({z[0, 0]:.3g} without a confounder)"
+    )
+
+
+def _surface(
+    report: SensitivityReport, of: str, r2_treatment: Array, r2_outcome: Array
+) -> tuple[Array, float, str]:
+    """Return the heights, the one where the answer turns, and what they are."""
+    found = report.regression
+    sign = np.sign(found.estimate)
+    odds = r2_treatment / (1 - r2_treatment)
+    estimate = found.estimate - sign * found.se * np.sqrt(found.df * r2_outcome * odds)
+    if of == "estimate":
+        return estimate, 0.0, "effect"
+    growth = (1 - r2_outcome) / (1 - r2_treatment) * found.df / (found.df - 1)
+    critical = sign * critical_t(report.robustness.alpha, found.df - 1)
+    return estimate / (found.se * np.sqrt(growth)), critical, "t statistic of the effect"
+
+
+def _shown(report: SensitivityReport) -> list[tuple[Benchmark, AdjustedEstimate]]:
+    names = list(dict.fromkeys(found.covariate for found in report.benchmarks))[:_SHOWN]
+    return [
+        (found, found.adjusted)
+        for found in report.benchmarks
+        if found.covariate in names and found.adjusted is not None
+    ]
+
+
+def _limits(
+    report: SensitivityReport, shown: list[tuple[Benchmark, AdjustedEstimate]]
+) -> tuple[float, float]:
+    """Return how far the axes reach: past the robustness value and the benchmarks."""
+    across = max([report.robustness.point, *(new.r2_treatment for _, new in shown)])
+    up = max([report.robustness.point, *(new.r2_outcome for _, new in shown)])
+    return min(0.95, 1.25 * across), min(0.95, 1.25 * up)
+
+
+def _mark(shown: list[tuple[Benchmark, AdjustedEstimate]], ax: Axes) -> None:
+    """Mark the benchmarks, a polyline for each covariate, its name at the far end."""
+    for name in dict.fromkeys(found.covariate for found, _ in shown):
+        mine = [(found, new) for found, new in shown if found.covariate == name]
+        points = [(new.r2_treatment, new.r2_outcome) for _, new in mine]
+        ax.plot(*zip(*points, strict=True), "o-", color=_POINTS, markersize=4, linewidth=0.8)
+        for (found, _), point in zip(mine, points, strict=True):
+            last = found is mine[-1][0]
+            ax.annotate(
+                f"{found.times:g} × {name}" if last else f"{found.times:g}",
+                point,
+                (5, 3),
+                textcoords="offset points",
+                color=_POINTS,
+                fontsize=9 if last else 7,
+            )
+
+
+def _odds(report: SensitivityReport, of: str, ax: Axes) -> None:
+    """The range of the effect over the factor on the odds of treatment."""
+    found = sorted(report.marginal, key=lambda bounds: bounds.factor)
+    factors = [bounds.factor for bounds in found]
+    lower, upper = [b.lower for b in found], [b.upper for b in found]
+    ax.fill_between(factors, lower, upper, color=_POINTS, alpha=0.25, label="bounds")
+    if all(bounds.interval for bounds in found):
+        ends = [bounds.interval for bounds in found if bounds.interval]
+        level = f"{100 * found[0].level:g} % interval"
+        ax.plot(factors, [low for low, _ in ends], "--", color=_POINTS, label=level)
+        ax.plot(factors, [high for _, high in ends], "--", color=_POINTS)
+    ax.axhline(0, color=_INK, linewidth=0.8)
+    if report.tipping is not None and report.tipping <= max(factors):
+        label = f"zero is inside from {report.tipping:.3g}"
+        ax.axvline(report.tipping, color=_CRITICAL, linestyle=":", label=label)
+    ax.set_xlabel("factor Λ by which a confounder may change the odds of treatment")
+    ax.set_ylabel(f"effect of {report.treatment} on {report.outcome}")
+    ax.legend(loc="upper left", frameon=False)
