@@ -37,6 +37,7 @@ if TYPE_CHECKING:
         Y,
         ate,
         att,
+        attribute,
         atu,
         benefit,
         cate,
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
         path_effect,
         pn,
         pns,
+        policy_value,
         ps,
         quantile_effect,
     )
@@ -86,6 +88,7 @@ __all__ = [
     # questions, each one line
     "ate",  # average effect
     "att",  # on the treated
+    "attribute",  # why: root causes of an outlier, or of a change
     "atu",  # on the untreated
     "benefit",  # share of units whom the treatment helps
     "cate",  # for whom: by subgroup or modifier
@@ -101,6 +104,7 @@ __all__ = [
     "path_effect",  # through some edges only
     "pn",  # probability of necessity
     "pns",  # of necessity and sufficiency
+    "policy_value",  # the mean outcome when a rule chooses
     "ps",  # of sufficiency
     "quantile_effect",  # of the outcome's distribution, or of the individual effect
     "Y",  # a variable in a world, to build expressions of
@@ -164,6 +168,7 @@ _HOMES = {
         "Y",
         "ate",
         "att",
+        "attribute",
         "atu",
         "benefit",
         "cate",
@@ -179,6 +184,7 @@ _HOMES = {
         "path_effect",
         "pn",
         "pns",
+        "policy_value",
         "ps",
         "quantile_effect",
     ),
