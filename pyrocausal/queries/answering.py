@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
 
 import torch
 from torch import Tensor
@@ -13,7 +13,9 @@ from pyrocausal.answers import Effect, Interval, normal_interval
 from pyrocausal.queries.asking import Asked, Question
 from pyrocausal.queries.scales import compare, standard_error
 
-__all__ = ["Measured", "answer", "compared", "measure_pair"]
+__all__ = ["Measured", "answer", "compared", "mean_of", "measure_pair"]
+
+AMONG: Final = 2000  # units at each draw of the parameters: they are the same ones, so few will do
 
 
 @dataclass(frozen=True)
@@ -57,9 +59,18 @@ def measure_pair(question: Question) -> Measured:
     return compared(asked, treated, control)
 
 
+def mean_of(asked: Asked, outcomes: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the mean outcome of some units, and its Monte Carlo error."""
+    outcomes = asked.replicates(outcomes)
+    mean = outcomes.mean()
+    if len(outcomes) == 1:
+        return mean, torch.zeros_like(mean)
+    return mean, outcomes.std() / len(outcomes) ** 0.5
+
+
 def answer(
     question: Question,
-    measure: Callable[[], Measured],
+    measure: Callable[[Question], Measured],
     text: str,
     *,
     rung: int | None = None,
@@ -67,47 +78,80 @@ def answer(
     notes: tuple[str, ...] = (),
     assumes: tuple[str, ...] = (),
 ) -> Effect:
-    """Measure, once for each draw of uncertain parameters too, and say what it rests on.
+    """Measure, at each draw of uncertain parameters too, and say what it rests on.
 
     Args:
         question: What was asked.
-        measure: Runs it at the parameters the model has at that moment.
+        measure: Runs it, at the parameters the model has at that moment.
         text: The question in symbols.
         rung: The rung, where it is not the question's.
         index: What the numbers belong to.
         notes: Warnings known before.
         assumes: What it rests on besides the model.
     """
-    measured = measure()
+    measured = measure(question)
     units = measured.asked.units
+    interval, spread, said = _uncertain(question, measure, measured)
     return Effect(
         value=_plain(measured.value),
         se=_plain(measured.se),
-        interval=_interval(question, measured),
+        interval=interval,
         query=text,
         rung=rung or question.rung,
         routes=units.routes,
         assumptions=(*units.assumptions, *assumes),
         warnings=(*notes, *measured.warnings),
         index=index,
-        bounds=_bounds(measured),
-        details={**measured.details, "units": _described(measured.asked), "seed": question.seed},
+        bounds=_bounds(measured, spread, question.level),
+        details={
+            **said,
+            **measured.details,
+            "units": _described(measured.asked),
+            "seed": question.seed,
+        },
     )
 
 
-def _interval(question: Question, measured: Measured) -> Interval | None:
-    if question.scm.report is not None:
-        return None
-    return normal_interval(
-        _plain(measured.value), {"Monte Carlo": _plain(measured.se)}, question.level
-    )
+Spread = tuple[Tensor, Tensor] | None
 
 
-def _bounds(measured: Measured) -> Interval | None:
+def _uncertain(
+    question: Question, measure: Callable[[Question], Measured], measured: Measured
+) -> tuple[Interval | None, Spread, Mapping[str, str]]:
+    """Join Monte Carlo error with what the data left open of the parameters.
+
+    Returns:
+        The interval, the standard deviations of the two bounds, and a line for the card.
+    """
+    sources: dict[str, Any] = {"Monte Carlo": _plain(measured.se)}
+    core, spread = question.scm._core, None
+    if core.law is not None:
+        found, fewer = [], replace(question, num_samples=min(question.num_samples, AMONG))
+        for draw in range(len(core.law.draws)):
+            with core.law.at(core, draw):
+                found.append(measure(fewer))
+        sources["parameters"] = _plain(torch.stack([one.value for one in found]).std(0))
+        if measured.bounds is not None:
+            ends = zip(*(one.bounds for one in found if one.bounds), strict=True)
+            lower, upper = (torch.stack(end).std(0) for end in ends)
+            spread = lower, upper
+    elif core.report is not None:
+        return None, None, {"interval": "none: the SCM was fitted without uncertainty="}
+    return normal_interval(_plain(measured.value), sources, question.level), spread, {}
+
+
+def _bounds(measured: Measured, spread: Spread, level: float) -> Interval | None:
     if measured.bounds is None:
         return None
-    lower, upper = map(_plain, measured.bounds)
-    return Interval(lower, upper, 1.0, note=measured.bounds_hold)
+    lower, upper = measured.bounds
+    note = measured.bounds_hold
+    if spread is not None:
+        from pyrocausal.sensitivity.set_intervals import imbens_manski
+
+        ends = lower.item(), upper.item(), spread[0].item(), spread[1].item()
+        outer = imbens_manski(*ends, level=level)
+        note += f"; with parameters, {100 * level:g} %: [{outer[0]:.4g}, {outer[1]:.4g}]"
+    return Interval(_plain(lower), _plain(upper), 1.0, note=note)
 
 
 def _plain(number: Tensor) -> float | Tensor:

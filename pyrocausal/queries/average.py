@@ -50,7 +50,7 @@ def contrast(scm: SCM, outcome: Any, do: Any, versus: Any, **options: Unpack[Opt
         acted = ", ".join(sorted(asked.acted_on))
         notes = (f"{names} does not descend from {acted}: the effect is nil by the graph",)
     text = write(asked.mean(0), asked.mean(1), asked.scale)
-    return answer(asked, lambda: measure_pair(asked), text, notes=notes)
+    return answer(asked, measure_pair, text, notes=notes)
 
 
 def ate(

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from pyrocausal.answers import Effect
-from pyrocausal.queries.answering import Measured, answer
-from pyrocausal.queries.asking import FEWEST, Asked, Options, action_on, pair, question
+from pyrocausal.queries.answering import Measured, answer, mean_of
+from pyrocausal.queries.asking import FEWEST, Asked, Options, Question, action_on, pair, question
 from pyrocausal.queries.couplings import Joint, coupling_of, joint, once_seen, probability
 
 if TYPE_CHECKING:
@@ -228,7 +228,7 @@ def _joint(
     (variable,) = asked.outcome.names
     named, coupling = coupling_of(scm, variable)
 
-    def measure() -> Measured:
+    def measure(asked: Question) -> Measured:
         whole = _among(asked.ask(), actions, seen, name)
         return _measured(whole, actions, variable, event[variable], coupling)
 
@@ -276,11 +276,9 @@ def _measured(
     shares = _shares(asked, actions, worlds, variable, value, coupling)
     treated, control = asked.of(worlds)
     helped = treated * (1 - control) if shares.value is None else shares.value
-    helped = asked.replicates(helped)
-    error = helped.std() / len(helped) ** 0.5 if len(helped) > 1 else torch.zeros_like(helped[0])
     hold = f"any coupling of {variable}; no data can narrow this"
     bounds = shares.lower.mean(), shares.upper.mean()
-    return Measured(helped.mean(), error, asked, bounds, hold)
+    return Measured(*mean_of(asked, helped), asked, bounds, hold)
 
 
 def _shares(

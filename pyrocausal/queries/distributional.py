@@ -10,8 +10,8 @@ from torch import Tensor
 
 from pyrocausal.answers import Effect
 from pyrocausal.interventions import Grid
-from pyrocausal.queries.answering import Measured, answer
-from pyrocausal.queries.asking import Asked, Options, action_on, pair, question
+from pyrocausal.queries.answering import Measured, answer, mean_of
+from pyrocausal.queries.asking import Options, Question, action_on, pair, question
 
 if TYPE_CHECKING:
     from pyrocausal.model import SCM
@@ -69,7 +69,7 @@ def quantile_effect(
     actions = [action_on(treatment, value) for value in pair(values)]
     asked = question(scm, outcome, actions, options)
 
-    def measure() -> Measured:
+    def measure(asked: Question) -> Measured:
         whole = asked.ask()
         worlds = [outcomes.flatten() for outcomes in whole.outcomes()]
         parts = [_quantile(worlds, one, of) for one in levels]
@@ -129,21 +129,15 @@ def dose_response(
         raise TypeError("dose_response() is a mean at each dose and has no scale.")
     asked = question(scm, outcome, [{treatment: value} for value in values], options)
 
-    def measure() -> Measured:
+    def measure(asked: Question) -> Measured:
         whole = asked.ask()
-        parts = [_mean(whole, outcomes) for outcomes in whole.outcomes()]
+        parts = [mean_of(whole, outcomes) for outcomes in whole.outcomes()]
         value, error = (torch.stack(part) for part in zip(*parts, strict=True))
         return Measured(value, error, whole)
 
     text = asked.mean(0).replace(asked.worlds[0], f"{treatment}=d", 1)
     index = pd.Index([float(value) for value in values], name=treatment)
     return answer(asked, measure, text, index=index)
-
-
-def _mean(asked: Asked, outcomes: Tensor) -> tuple[Tensor, Tensor]:
-    outcomes = asked.replicates(outcomes)
-    mean = outcomes.mean()
-    return mean, outcomes.std() / len(outcomes) ** 0.5 if len(outcomes) > 1 else 0 * mean
 
 
 def _quantile(worlds: list[Tensor], q: float, of: str) -> tuple[Tensor, Tensor]:

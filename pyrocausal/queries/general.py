@@ -10,7 +10,7 @@ from torch import Tensor
 
 from pyrocausal.answers import Effect
 from pyrocausal.errors import UnknownVariable
-from pyrocausal.queries.answering import Measured, answer
+from pyrocausal.queries.answering import Measured, answer, mean_of
 from pyrocausal.queries.asking import FEWEST, Asked, Options, Question, question
 from pyrocausal.queries.average import contrast
 from pyrocausal.queries.potential import Expression, Potential
@@ -85,9 +85,11 @@ def _mean(scm: SCM, query: Expression, options: Options) -> Effect:
             raise UnknownVariable(potential.name, scm.variables, "Y")
     asked = question(scm, lambda values: next(iter(values.values())), _actions(potentials), plain)
     text = _text(query, told, asked)
-    return answer(
-        asked, lambda: _measure(asked, query, told), text, rung=_rung(asked, query, told)
-    )
+
+    def measure(asked: Question) -> Measured:
+        return _measure(asked, query, told)
+
+    return answer(asked, measure, text, rung=_rung(asked, query, told))
 
 
 def _measure(asked: Question, query: Expression, told: Any) -> Measured:
@@ -104,9 +106,7 @@ def _measure(asked: Question, query: Expression, told: Any) -> Measured:
             )
     if chosen is not None:
         values = values[chosen]
-    values = whole.replicates(values)
-    error = values.std() / len(values) ** 0.5 if len(values) > 1 else torch.zeros_like(values[0])
-    return Measured(values.mean(), error, Asked(asked, whole.units, chosen))
+    return Measured(*mean_of(whole, values), Asked(asked, whole.units, chosen))
 
 
 class _Worlds:

@@ -231,20 +231,20 @@ def _nested(
 ) -> Effect:
     """Compare a world that is made of what the treated and the control one hold with control."""
     actions = [action_on(treatment, value) for value in pair(values)]
-    asked_ = question(scm, outcome, actions, options)
+    whole = question(scm, outcome, actions, options)
 
-    def measure() -> Measured:
-        asked = asked_.ask()
+    def measure(now: Question) -> Measured:
+        asked = now.ask()
         treated, control = asked.units.worlds(actions)
-        (mixed,) = asked.units.worlds([world(asked_, treated, control)])
+        (mixed,) = asked.units.worlds([world(now, treated, control)])
         return compared(asked, *asked.of([mixed, control]))
 
-    do, versus = asked_.worlds
+    do, versus = whole.worlds
     one, other = (
-        asked_.outcome.named(inside).mean(asked_.told)
+        whole.outcome.named(inside).mean(whole.told)
         for inside in (f"{do} for {versus}, {text}", versus)
     )
-    return answer(asked_, measure, write(one, other, asked_.scale), rung=3)
+    return answer(whole, measure, write(one, other, whole.scale), rung=3)
 
 
 def _mediators(

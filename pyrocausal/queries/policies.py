@@ -8,8 +8,8 @@ import torch
 
 from pyrocausal.answers import Effect
 from pyrocausal.interventions import Policy
-from pyrocausal.queries.answering import Measured, answer, compared
-from pyrocausal.queries.asking import Asked, Options, question
+from pyrocausal.queries.answering import Measured, answer, compared, mean_of
+from pyrocausal.queries.asking import Options, Question, question
 from pyrocausal.queries.scales import write
 
 if TYPE_CHECKING:
@@ -62,23 +62,16 @@ def policy_value(
         raise TypeError("policy_value() compares on a scale two policies: give versus=.")
     asked = question(scm, outcome, actions, options)
 
-    def measure() -> Measured:
+    def measure(asked: Question) -> Measured:
         whole = asked.ask()
         outcomes = whole.outcomes()
         if versus is not None:
             return compared(whole, *outcomes)
-        return _mean(whole, outcomes[0])
+        return Measured(*mean_of(whole, outcomes[0]), whole)
 
     means = [asked.mean(world) for world in range(len(actions))]
     text = write(means[0], means[1], asked.scale) if versus is not None else means[0]
     return answer(asked, measure, text)
-
-
-def _mean(asked: Asked, outcomes: torch.Tensor) -> Measured:
-    outcomes = asked.replicates(outcomes)
-    mean = outcomes.mean()
-    error = outcomes.std() / len(outcomes) ** 0.5 if len(outcomes) > 1 else torch.zeros_like(mean)
-    return Measured(mean, error, asked)
 
 
 def _action(policy: Any) -> Any:

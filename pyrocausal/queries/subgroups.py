@@ -75,7 +75,7 @@ def cate(
     text = f"{write(asked.mean(0), asked.mean(1), asked.scale)}, by {by}"
     return answer(
         asked,
-        lambda: _measure(asked.ask(), by, groups),
+        lambda asked: _measure(asked.ask(), by, groups),
         text,
         rung=rung,
         index=index,

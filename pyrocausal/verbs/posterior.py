@@ -26,6 +26,7 @@ def fitted_shared(core: Core, seed: int) -> dict[str, Tensor]:
     """Draw the shared variables once from the fitted guide; empty where none was fitted."""
     if core.guide is None or not shared_sites(core):
         return {}
+    seed = seed if core.posterior_seed is None else core.posterior_seed
     return {name: draws[0] for name, draws in posterior_draws(core, seed, 1).items()}
 
 
