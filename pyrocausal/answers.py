@@ -34,6 +34,8 @@ class Interval:
         level: Probability that the limits are made for.
         sources: Source of error to its standard deviation, as far as they are known apart.
         note: Under what they hold.
+        outer: Of bounds that were estimated, limits that hold the truth with probability 95 %
+            or what level was asked for.
 
     Example:
         >>> lower, upper = Interval(1.0, 2.0)
@@ -46,6 +48,7 @@ class Interval:
     level: float = 0.95
     sources: Mapping[str, Number] = field(default_factory=dict)
     note: str = ""
+    outer: tuple[float, float] | None = None
 
     def __iter__(self) -> Iterator[Number]:
         return iter((self.lower, self.upper))
@@ -161,6 +164,9 @@ class Answer:
         if self.bounds is not None:
             note = f" ({self.bounds.note})" if self.bounds.note else ""
             lines.append(("bounds", f"{self.bounds}{note}"))
+            if self.bounds.outer is not None:
+                ends = "[{:.4g}, {:.4g}]".format(*self.bounds.outer)
+                lines.append(("interval of the bounds", f"{ends} (parameters; Imbens-Manski)"))
         return lines
 
     def __repr__(self) -> str:

@@ -144,14 +144,13 @@ def _bounds(measured: Measured, spread: Spread, level: float) -> Interval | None
     if measured.bounds is None:
         return None
     lower, upper = measured.bounds
-    note = measured.bounds_hold
+    outer = None
     if spread is not None:
         from pyrocausal.sensitivity.set_intervals import imbens_manski
 
         ends = lower.item(), upper.item(), spread[0].item(), spread[1].item()
         outer = imbens_manski(*ends, level=level)
-        note += f"; with parameters, {100 * level:g} %: [{outer[0]:.4g}, {outer[1]:.4g}]"
-    return Interval(_plain(lower), _plain(upper), 1.0, note=note)
+    return Interval(_plain(lower), _plain(upper), 1.0, note=measured.bounds_hold, outer=outer)
 
 
 def _plain(number: Tensor) -> float | Tensor:
