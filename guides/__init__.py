@@ -1,3 +1,6 @@
-"""Amortized guides: networks that infer exogenous noise and latents from evidence."""
+"""Amortized guides: networks that infer missing variables of a unit from any evidence."""
 
-__all__: list[str] = []
+from pyrocausal.guides.amortized import Amortized
+from pyrocausal.guides.training import AmortizationReport, amortize, train
+
+__all__ = ["AmortizationReport", "Amortized", "amortize", "train"]

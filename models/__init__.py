@@ -1,3 +1,7 @@
 """Ready-made causal models, one idea a file."""
 
-__all__: list[str] = []
+from pyrocausal.models.cevae import CEVAE
+from pyrocausal.models.tarnet import TARNet
+from pyrocausal.models.vluci import VLUCI
+
+__all__ = ["CEVAE", "VLUCI", "TARNet"]

@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 # The names as type checkers see them; at run time each is loaded when it is first used.
 if TYPE_CHECKING:
-    from pyrocausal import datasets, mechanisms, queries, sensitivity, zoo
+    from pyrocausal import datasets, guides, mechanisms, models, plot, queries, sensitivity, zoo
     from pyrocausal.answers import Answer, Effect, Estimate, Interval
     from pyrocausal.bounding import Bounds, bounds
     from pyrocausal.errors import (
         CaptureWarning,
+        IdentificationWarning,
         IncompleteEvidence,
         NotAbducible,
         NotCapturable,
@@ -19,7 +20,9 @@ if TYPE_CHECKING:
         PyrocausalError,
         RungWarning,
         UnknownVariable,
+        UnreliableWarning,
     )
+    from pyrocausal.estimation import late
     from pyrocausal.graph import CausalGraph
     from pyrocausal.handlers import condition, do, exogenous, units, worlds
     from pyrocausal.identification import (
@@ -57,6 +60,7 @@ if TYPE_CHECKING:
         ps,
         quantile_effect,
     )
+    from pyrocausal.refuting import refute
 
     __version__: str
 
@@ -81,7 +85,10 @@ __all__ = [
     "CausalGraph",
     # modules, loaded when they are first used
     "datasets",  # real data, shipped or fetched
+    "guides",  # amortized inference of what evidence lacks
     "mechanisms",  # modules that return a distribution given the parents
+    "models",  # ready-made models with hidden confounders or many covariates
+    "plot",  # pictures of graphs, worlds and answers
     "queries",  # the questions above
     "sensitivity",  # how strong hidden confounding would have to be
     "zoo",  # models with known truth
@@ -99,6 +106,7 @@ __all__ = [
     "ett",  # att under Pearl's name
     "harm",  # share of units whom the treatment harms
     "ite",  # unit by unit
+    "late",  # on the compliers of an instrument, of a model or from data
     "nde",  # natural direct effect
     "nie",  # natural indirect effect
     "path_effect",  # through some edges only
@@ -108,6 +116,8 @@ __all__ = [
     "ps",  # of sufficiency
     "quantile_effect",  # of the outcome's distribution, or of the individual effect
     "Y",  # a variable in a world, to build expressions of
+    # checks
+    "refute",  # placebo treatment, random common cause, part of the data
     # answers
     "Answer",  # a number with its error, and what it rests on
     "Effect",  # of a model
@@ -125,6 +135,7 @@ __all__ = [
     "instruments",  # what moves the treatment and reaches the outcome through it alone
     # errors and warnings
     "CaptureWarning",
+    "IdentificationWarning",
     "IncompleteEvidence",
     "NotAbducible",
     "NotCapturable",
@@ -133,6 +144,7 @@ __all__ = [
     "PyrocausalError",
     "RungWarning",
     "UnknownVariable",
+    "UnreliableWarning",
 ]
 
 
@@ -142,6 +154,7 @@ _HOMES = {
     "bounding": ("Bounds", "bounds"),
     "errors": (
         "CaptureWarning",
+        "IdentificationWarning",
         "IncompleteEvidence",
         "NotAbducible",
         "NotCapturable",
@@ -150,7 +163,9 @@ _HOMES = {
         "PyrocausalError",
         "RungWarning",
         "UnknownVariable",
+        "UnreliableWarning",
     ),
+    "estimation": ("late",),
     "graph": ("CausalGraph",),
     "handlers": ("condition", "do", "exogenous", "units", "worlds"),
     "identification": (
@@ -164,6 +179,7 @@ _HOMES = {
     ),
     "interventions": ("edge", "edit", "grid", "mechanism", "policy", "shift"),
     "model": ("SCM", "scm"),
+    "refuting": ("refute",),
     "queries": (
         "Y",
         "ate",
@@ -189,7 +205,16 @@ _HOMES = {
         "quantile_effect",
     ),
 }
-_MODULES = ("datasets", "mechanisms", "queries", "sensitivity", "zoo")
+_MODULES = (
+    "datasets",
+    "guides",
+    "mechanisms",
+    "models",
+    "plot",
+    "queries",
+    "sensitivity",
+    "zoo",
+)
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 

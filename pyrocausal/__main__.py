@@ -1,11 +1,18 @@
-"""The command line: ``pyrocausal demo``, ``pyrocausal doctor``."""
+"""The command line: ``pyrocausal demo``, ``doctor``, ``graph``, ``query``."""
+
+from __future__ import annotations
 
 import argparse
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
+from typing import Any, Final
 
 __all__ = ["main"]
+
+MODELS: Final = {"graph": "drawing", "query": "asking"}
+"""Command about a model to its module in `pyrocausal.commands`."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -15,7 +22,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: The arguments after the program's name; those of the process by default.
     """
     parser = argparse.ArgumentParser(
-        prog="pyrocausal", description="Structural causal models as Pyro programs."
+        prog="pyrocausal",
+        description="Structural causal models as Pyro programs.",
+        epilog="pyrocausal COMMAND --help says more, with examples.",
     )
     parser.add_argument("--version", action="version", version=f"pyrocausal {_version()}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="command")
@@ -28,18 +37,54 @@ def main(argv: Sequence[str] | None = None) -> int:
     commands.add_parser(
         "doctor", help="what is installed, whether compiling works here, and a speed check"
     )
-    arguments = parser.parse_args(argv)
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    for name, words in (
+        ("graph", "the causal graph of a model in a file: words or a picture"),
+        ("query", "ask a model in a file: what is seen, what if we act, what would have been"),
+    ):
+        command = commands.add_parser(
+            name, help=words, description=words, formatter_class=argparse.RawTextHelpFormatter
+        )
+        if arguments[:1] == [name]:  # it loads torch, which --help and the others need not
+            module = _module(name)
+            module.add_arguments(command)
+            command.epilog = module.EXAMPLES
+    return _run(parser, parser.parse_args(arguments))
+
+
+def _run(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> int:
+    """Run the command that was parsed."""
     if arguments.command == "doctor":
         from pyrocausal import doctor
 
         return doctor.main()
+    if arguments.command in MODELS:
+        return _about_model(parser, arguments)
 
-    from pyrocausal import demo as tour  # after parsing: --help need not load torch
+    from pyrocausal import demo as tour
 
     try:
         return tour.main(arguments.folder)
     except OSError as error:
         parser.exit(1, f"pyrocausal demo: {error}. Name another place with --folder.\n")
+
+
+def _about_model(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> int:
+    """Run a command about a model; what the library refuses is told in its words."""
+    from pyrocausal.commands import CommandError
+    from pyrocausal.errors import PyrocausalError
+
+    try:
+        status: int = _module(arguments.command).run(arguments)
+    except CommandError as error:
+        parser.exit(error.status, f"pyrocausal {arguments.command}: {error}\n")
+    except (PyrocausalError, ValueError, TypeError) as error:
+        parser.exit(1, f"pyrocausal {arguments.command}: {error}\n")
+    return status
+
+
+def _module(command: str) -> Any:
+    return import_module(f"pyrocausal.commands.{MODELS[command]}")
 
 
 def _version() -> str:

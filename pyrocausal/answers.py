@@ -16,6 +16,7 @@ from pyrocausal.results import RUNGS
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.axes import Axes
 
 __all__ = ["Answer", "Effect", "Estimate", "Interval", "normal_interval"]
 
@@ -105,8 +106,8 @@ class Answer:
         details: Further figures, name to text or number, shown on the card.
     """
 
-    value: Number
-    se: Number | None
+    value: Any  # a float, or a tensor where there is an index
+    se: Any
     interval: Interval | None
     query: str
     rung: int
@@ -139,6 +140,21 @@ class Answer:
                 columns |= {f"lower{suffix}": interval.lower, f"upper{suffix}": interval.upper}
         index = pd.Index([self.query], name="query") if self.index is None else self.index
         return pd.DataFrame({n: _column(v, len(index)) for n, v in columns.items()}, index=index)
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw the answer: a curve over doses or numbers, else a forest of points.
+
+        Args:
+            ax: Where to draw; a new figure by default.
+
+        Raises:
+            ModuleNotFoundError: matplotlib is not installed, the extra ``plot``.
+        """
+        from pyrocausal.plot import dose_response, forest
+
+        if self.index is not None and self.index.dtype.kind == "f" and self.index.name != "unit":
+            return dose_response(self, ax)
+        return forest(self, ax=ax)
 
     def card(self) -> list[tuple[str, str]]:
         """Return the lines of the card, each a label and its text."""

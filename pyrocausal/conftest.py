@@ -1,6 +1,7 @@
 """What the examples in docstrings may use, and the clean slate each of them starts from."""
 
 import os
+import sys
 from collections.abc import Iterator
 
 import pyro
@@ -29,3 +30,5 @@ def clean_slate(
     pyro.set_rng_seed(0)
     yield
     pyro.clear_param_store()
+    if "matplotlib.pyplot" in sys.modules:
+        sys.modules["matplotlib.pyplot"].close("all")

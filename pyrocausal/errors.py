@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CaptureWarning",
+    "IdentificationWarning",
     "IncompleteEvidence",
     "NotAbducible",
     "NotCapturable",
@@ -19,6 +20,7 @@ __all__ = [
     "PyrocausalError",
     "RungWarning",
     "UnknownVariable",
+    "UnreliableWarning",
 ]
 
 
@@ -95,7 +97,7 @@ class NotVectorized(PyrocausalError, RuntimeError):
 
 
 class IncompleteEvidence(PyrocausalError, ValueError):
-    """Evidence that needs inference: a variable above what was observed is missing."""
+    """Evidence that lacks a variable above what was observed, which there is no way to infer."""
 
 
 class NotIdentified(PyrocausalError, ValueError):
@@ -126,6 +128,14 @@ class NotCapturable(PyrocausalError, RuntimeError):
 
 class CaptureWarning(UserWarning):
     """A program runs as it stands, step by step, because it can't be captured or compiled."""
+
+
+class UnreliableWarning(UserWarning):
+    """Draws of what is missing that can't be relied on, for some units."""
+
+
+class IdentificationWarning(UserWarning):
+    """An answer that the data don't determine: it rests on what the program assumes."""
 
 
 class RungWarning(UserWarning):

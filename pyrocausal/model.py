@@ -14,6 +14,7 @@ from pyrocausal.engine.evidence import as_sequence, columns_of
 from pyrocausal.engine.tracing import Variable
 from pyrocausal.fitting.learning import Learning
 from pyrocausal.fitting.options import read_device
+from pyrocausal.inference import Method
 from pyrocausal.interventions import read_worlds
 from pyrocausal.noise import Coupling, read_couplings
 from pyrocausal.results import Counterfactual, Samples
@@ -136,6 +137,7 @@ class SCM(Learning, Showing):
         inputs: Mapping[str, Any] | None = None,
         variables: Sequence[str] | str | None = None,
         latent: bool = False,
+        max_memory: int | None = None,
         seed: int | None = None,
     ) -> Samples:
         """Draw ``n`` units, under the interventions and evidence of this SCM.
@@ -145,6 +147,8 @@ class SCM(Learning, Showing):
             inputs: The program's arguments by name, units first.
             variables: Return these only.
             latent: Whether to return latent variables too.
+            max_memory: Bytes to work in (default: a quarter of what is free), chunk by chunk if it
+                must be; what is returned lies in memory besides.
             seed: One seed is one set of units on all rungs.
 
         Returns:
@@ -160,7 +164,7 @@ class SCM(Learning, Showing):
             >>> zoo_free.sample(3, seed=0)["x"].shape
             torch.Size([3])
         """
-        return sample(self._core, self._standing, n, inputs, variables, latent, seed)
+        return sample(self._core, self._standing, n, inputs, variables, latent, max_memory, seed)
 
     def do(self, interventions: Any = None, /, **by_name: Any) -> SCM:
         """Return this SCM under an intervention; a list gives one world each.
@@ -258,13 +262,14 @@ class SCM(Learning, Showing):
             x  exact  observed; Normal inverts
             y  prior  not observed, and nothing below it is
         """
-        return make_plan(self._core, evidence)
+        return make_plan(self._core, self._standing, evidence)
 
     def abduct(
         self,
         evidence: Any,
         *,
         inputs: Mapping[str, Any] | None = None,
+        method: Method = "auto",
         num_draws: int | None = None,
         seed: int | None = None,
     ) -> Abduction:
@@ -273,14 +278,16 @@ class SCM(Learning, Showing):
         Args:
             evidence: Mapping or DataFrame of variables, units first; NaN where missing.
             inputs: The program's arguments by name, units first.
+            method: How to infer what is missing above the evidence: ``"gaussian"``,
+                ``"enumeration"``, ``"guide"``, ``"importance"``, ``"nuts"``, or the best there is.
             num_draws: Number of draws of noise that the evidence does not determine.
             seed: The seed of those draws.
 
         Raises:
-            IncompleteEvidence: A variable above an observed one is missing.
-            ValueError: Impossible evidence, wrong shapes.
+            IncompleteEvidence: There is no way to infer what is missing above the evidence.
+            ValueError: Impossible evidence, wrong shapes, a method that doesn't fit.
         """
-        return abduction_of(self._core, self._standing, evidence, inputs, num_draws, seed)
+        return abduction_of(self._core, self._standing, evidence, inputs, num_draws, seed, method)
 
     def counterfactual(
         self,
@@ -292,6 +299,7 @@ class SCM(Learning, Showing):
         variables: Sequence[str] | str | None = None,
         abduction: Abduction | None = None,
         grad: bool = False,
+        max_memory: int | None = None,
         seed: int | None = None,
     ) -> Counterfactual:
         """Tell what would have been, unit by unit: abduction, action, prediction.
@@ -305,6 +313,7 @@ class SCM(Learning, Showing):
             variables: Return these only.
             abduction: The result of an earlier abduction of the same evidence.
             grad: Whether gradients flow.
+            max_memory: As in ``sample``; an answer in chunks keeps no abduction of its own.
             seed: The seed of those draws.
 
         Returns:
@@ -312,7 +321,7 @@ class SCM(Learning, Showing):
             ``num_draws``, no world for a single intervention, no unit for scalar evidence.
 
         Raises:
-            IncompleteEvidence: A variable above an observed one is missing.
+            IncompleteEvidence: There is no way to infer what is missing above the evidence.
             NotAbducible: The noise of a site that the intervention reaches can't be had.
             UnknownVariable: A name that is no variable.
             ValueError: Impossible evidence, wrong shapes, values that are no numbers.
@@ -339,10 +348,9 @@ class SCM(Learning, Showing):
             variables,
             abduction,
             grad,
+            max_memory,
             seed,
         )
-
-    # Belongings
 
     def to(self, device: torch.device | str) -> SCM:
         """Move the parameters, and the work, to a device; returns the SCM itself.

@@ -32,6 +32,8 @@ __all__ = [
 
 # Ways to have noise that leave it random given the value.
 COUPLINGS = ("gumbel-max", "quantile", "independent")
+# Ways to have the value itself, where it was not seen.
+INFERRED = ("gaussian", "enumeration", "guide", "importance", "nuts")
 
 
 def describe_worlds(worlds: Sequence[World], limit: int = 3) -> str:
@@ -84,7 +86,10 @@ def undetermined(
         for name, route in routes.items()
         if name not in fixed
         and (
-            "prior" in route or "fresh" in route or (route.startswith(COUPLINGS) and name in moved)
+            "prior" in route
+            or "fresh" in route
+            or any(way in route for way in INFERRED)
+            or (route.startswith(COUPLINGS) and name in moved)
         )
     )
 

@@ -16,6 +16,9 @@ from pyrocausal.summaries import component_names, summarize
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.figure import Figure
+
+    from pyrocausal.inference import Quality
 
 __all__ = ["Counterfactual", "Samples"]
 
@@ -38,6 +41,7 @@ class Samples(Mapping[str, Tensor]):
         assumptions: What the answer rests on and the data can't check.
         shared: Variables that all units share; they have no leading dimensions.
         units: The labels of the units, a pandas index, where the evidence has some.
+        quality: How good the draws of what had to be inferred are; ``None`` where nothing had.
     """
 
     data: Mapping[str, Tensor]
@@ -50,6 +54,7 @@ class Samples(Mapping[str, Tensor]):
     assumptions: tuple[str, ...] = ()
     shared: frozenset[str] = frozenset()
     units: Any = None
+    quality: Quality | None = None
 
     # Equality of tensors is elementwise; two answers are equal when they are one.
     __eq__ = object.__eq__
@@ -92,6 +97,27 @@ class Samples(Mapping[str, Tensor]):
         values, dims = tables[of]
         return _frame(values, _sizes(values, dims, self.shared), self)
 
+    def plot(self, *variables: str) -> Figure:
+        """Draw the distribution of each variable, by world; see ``pyrocausal.plot``.
+
+        Args:
+            variables: Which; the first eight that are one number a unit by default.
+
+        Returns:
+            The figure, one panel for each variable.
+
+        Raises:
+            ModuleNotFoundError: matplotlib is not installed.
+
+        Example:
+            >>> x = torch.tensor([1.0, 2.0])
+            >>> len(Samples({"x": x}, {}, ("unit",), "P(V)", rung=1, seed=0).plot().axes)
+            1
+        """
+        from pyrocausal.plot.rungs import distributions
+
+        return distributions(self, variables)
+
     def _tables(self) -> dict[str, tuple[Mapping[str, Tensor], tuple[str, ...]]]:
         return {"data": (self.data, self.dims), "natural": (self.natural, self.dims)}
 
@@ -101,6 +127,8 @@ class Samples(Mapping[str, Tensor]):
             lines.append("routes: " + grouped(self.routes))
         lines += [f"assumes: {text}" for text in self.assumptions]
         lines += self._caveats()
+        if self.quality is not None:
+            lines.append(f"inferred: {self.quality}")
         sizes = _sizes(self.data, self.dims, self.shared).items()
         if sizes:
             lines.append(f"dimensions: {', '.join(f'{name} {size}' for name, size in sizes)}")
@@ -127,6 +155,19 @@ class Counterfactual(Samples):
     factual: Mapping[str, Tensor] = field(default_factory=dict)
     abduction: Abduction | None = None
     random: tuple[str, ...] = ()
+
+    def plot(self, *variables: str) -> Figure:
+        """Draw each unit's way from what was seen to what would have been.
+
+        Args:
+            variables: Which; the first eight that the action moves by default.
+
+        Returns:
+            The figure, one panel for each variable.
+        """
+        from pyrocausal.plot.rungs import moves
+
+        return moves(self, variables)
 
     def _tables(self) -> dict[str, tuple[Mapping[str, Tensor], tuple[str, ...]]]:
         dims = tuple(dim for dim in self.dims if dim != "world")

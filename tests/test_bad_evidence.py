@@ -3,9 +3,10 @@
 from math import nan
 from typing import Final
 
+import pyro.distributions as dist
 import pytest
 import torch
-from refusals import Case, check_refused, imagine
+from refusals import Case, check_refused
 from small_programs import (
     CLINIC,
     COHORT,
@@ -34,25 +35,30 @@ INFERENCE: Final[dict[str, Case]] = {
         ValueError,
         "'severity', which is latent: it is never observed",
     ),
-    "evidence below a latent": (
-        lambda: HIDDEN.counterfactual({"treated": 1.0}, {"treated": 0.0}),
-        pc.IncompleteEvidence,
-        "'severity' is latent but its descendant 'treated' was observed",
+    "a way of inference that there isn't": (
+        lambda: CLINIC.abduct({"recovery": THREE}, method="vi"),  # type: ignore[arg-type]
+        ValueError,
+        "method is 'vi'; expected one of auto, gaussian, enumeration, guide, importance, nuts",
     ),
-    "a missing ancestor": (
-        lambda: CLINIC.counterfactual({"treated": THREE, "recovery": THREE}, TREAT),
-        pc.IncompleteEvidence,
-        "'severity' is missing but its descendant 'treated'.*Give 'severity' as evidence",
+    "a way of inference where nothing is missing": (
+        lambda: CLINIC.abduct(UNIT, method="nuts"),
+        ValueError,
+        "method='nuts': nothing is missing above the evidence",
     ),
-    "an ancestor missing of some units": (
-        lambda: imagine(severity=[0.0, nan, nan], treated=0.0, recovery=[0.0, nan, 1.0]),
-        pc.IncompleteEvidence,
-        "'severity' is missing for units 1, 2 but its descendant 'treated'",
+    "the closed form of what is not normal": (
+        lambda: CLINIC.abduct({"recovery": [nan, 0.0, 1.0]}, method="gaussian"),
+        ValueError,
+        "can't infer 'severity', 'treated' for units 1, 2: gaussian: 'treated' is not normal",
     ),
-    "a missing ancestor after condition": (
-        lambda: CLINIC.condition(recovery=1.0).sample(2),
+    "enumeration of what is continuous": (
+        lambda: CLINIC.abduct({"recovery": 1.0}, method="enumeration"),
+        ValueError,
+        "method='enumeration' can't infer .*'severity' is not discrete",
+    ),
+    "a missing variable of a new mechanism": (
+        lambda: CLINIC.do(treated=dist.Bernoulli(0.5)).condition(recovery=1.0).sample(2),
         pc.IncompleteEvidence,
-        "'severity' is missing but its descendant 'recovery'",
+        "'treated' was given a new mechanism, and something below it was observed",
     ),
     "a deterministic site with unknown parents": (
         lambda: KINDS.counterfactual({"total": 1.0}, {"z": 1.0}),

@@ -365,6 +365,10 @@ BAD: dict[str, tuple[Mapping[str, Any], str]] = {
     "names for values": ({"do": "X"}, r"expected values by name, such as do=\{'X': 1\}"),
     "several names": ({"outcome": ["Y"]}, "expected a name, for its mean"),
     "assumption": ({"assumptions": ["Y is nice"]}, "can't read the assumption 'Y is nice'"),
+    "values that the data tell": (
+        {"assumptions": ["X is binary"]},
+        "'X is binary'; the data tell",
+    ),
     "no direct cause": ({"assumptions": ["X increases in Y"]}, "'Y' is no direct cause of 'X'"),
     "unknown in assumption": ({"assumptions": ["Y increases in Q"]}, "no variable 'Q'"),
     "weights": ({"weights": "bad"}, "expected probabilities that sum to 1"),

@@ -261,7 +261,7 @@ def layout_graphs() -> list[CausalGraph]:
 
 @pytest.mark.parametrize("graph", layout_graphs(), ids=str)
 def test_layered_edges_run_through_no_node_and_touch_their_own(graph: CausalGraph) -> None:
-    places = layered._places(graph)
+    places = layered.places_of(graph)
     for kind, bends in (
         (list(graph.edges), layered._STRAIGHT_FIRST),
         (graph.bidirected_pairs(), layered._BENT),
@@ -278,7 +278,7 @@ def test_layered_edges_run_through_no_node_and_touch_their_own(graph: CausalGrap
 
 @pytest.mark.parametrize("graph", layout_graphs(), ids=str)
 def test_layered_nodes_are_apart_and_causes_stand_left(graph: CausalGraph) -> None:
-    places = layered._places(graph)
+    places = layered.places_of(graph)
     for a, b in itertools.combinations(places.values(), 2):
         apart = np.abs(a.centre - b.centre) >= a.axes + b.axes + 0.2
         assert apart.any()
@@ -288,6 +288,6 @@ def test_layered_nodes_are_apart_and_causes_stand_left(graph: CausalGraph) -> No
 
 def test_layered_picture_keeps_the_places_of_what_was_cut() -> None:
     before, after = (
-        layered._places(g) for g in (CausalGraph(CLINIC), CausalGraph(CLINIC).do("treated"))
+        layered.places_of(g) for g in (CausalGraph(CLINIC), CausalGraph(CLINIC).do("treated"))
     )
     assert all((before[name].centre == after[name].centre).all() for name in before)

@@ -335,3 +335,44 @@ def test_names_are_strings() -> None:
         CausalGraph([(1, 2)])  # type: ignore[list-item]
     with pytest.raises(TypeError, match="from_networkx"):
         CausalGraph(nx.DiGraph([("x", "y")]))
+
+
+def test_a_single_world_graph_names_what_lies_below_the_fixed_half() -> None:
+    graph = CausalGraph([("a", "l"), ("l", "b"), ("a", "y"), ("b", "y")], bidirected=[("l", "y")])
+    split = graph.swig({"a": 1, "b": 0})
+    # b's random half is below a=1, y below both; the bidirected edge stays with the random ones.
+    assert set(split) == {"a", "a=1", "l(a=1)", "b(a=1)", "b=0", "y(a=1, b=0)"}
+    assert split.bidirected == {frozenset({"l(a=1)", "y(a=1, b=0)"})}
+    assert split.fixed == split.intervened == {"a=1", "b=0"}
+    assert not split.parents(["a=1", "b=0"]) | split.children(["a", "b(a=1)"])
+    # With b fixed alone above y, a's value no longer shows there.
+    chain = CausalGraph([("a", "b"), ("b", "y")]).swig(["a", "b"])
+    assert set(chain) == {"a", "a'", "b(a')", "b'", "y(b')"}
+    with pytest.raises(UnknownVariable, match="swig"):
+        graph.swig("z")
+
+
+def test_no_dependence_passes_a_constant() -> None:
+    # x -> y; x -> z
+    split = CausalGraph([("x", "y"), ("x", "z")]).swig("x")
+    assert split.d_separated("y(x')", "z(x')")
+    assert "held fixed" in str(split.paths("y(x')", "z(x')"))
+    # Asked about itself, it is a variable: y depends on the value that x is set to.
+    assert not split.d_separated("x'", "y(x')")
+
+
+def test_adjustment_is_separation_in_the_single_world_graph() -> None:
+    """The back-door criterion and ``x _||_ y(x) | z`` agree (Richardson, Robins 2013)."""
+    rng = random.Random(2)
+    for _ in range(60):
+        graph = random_graph(rng, bidirected=0.15)
+        order = graph.topological_order()
+        x, y = order[1], order[-1]
+        below = graph.descendants(x)
+        others = [z for z in graph if z not in {x, y, *below}]
+        given = rng.sample(others, rng.randint(0, len(others)))
+        without = graph.copy()
+        without.remove_edges_from(list(graph.out_edges(x)))
+        split = graph.swig({x: 1})
+        outcome = next(n for n in split if n == y or n.startswith(f"{y}("))
+        assert split.d_separated(x, outcome, given) == without.d_separated(x, y, given)

@@ -147,6 +147,8 @@ def test_unreadable_assumptions_are_a_clear_error() -> None:
         pc.identify(BOW, "P(Y_{X=1})", assumptions=["all is well"])
     with pytest.raises(pc.UnknownVariable, match="no variable 'Q'"):
         pc.identify(BOW, "P(Y_{X=1})", assumptions=["Y increases in Q"])
+    with pytest.raises(ValueError, match="'Y decreases in X'; expected one that increases"):
+        pc.identify(BOW, "P(Y_{X=1})", assumptions=["Y decreases in X"])
 
 
 def test_symbols_get_their_values_when_evaluated() -> None:

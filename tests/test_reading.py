@@ -143,8 +143,8 @@ def test_what_is_too_large_for_the_type_is_said_to_be_so(ask: str) -> None:
 def test_one_unit_is_named_in_the_singular(units: list[float], words: str) -> None:
     with pytest.raises(ValueError, match=rf"evidence\['treated'\] is impossible {words}"):
         CLINIC.counterfactual({"severity": [0.0, 0.0], "treated": units}, TREAT)
-    with pytest.raises(pc.IncompleteEvidence, match="missing for unit 1 but"):
-        CLINIC.counterfactual({"severity": [0.0, nan], "treated": [0.0, 1.0]}, TREAT)
+    with pytest.raises(ValueError, match="can't infer 'severity' for unit 1:"):
+        CLINIC.abduct({"severity": [0.0, nan], "treated": [0.0, 1.0]}, method="gaussian")
 
 
 def test_values_for_other_units_are_pointed_to_grid() -> None:

@@ -42,7 +42,7 @@ def run(block: Block, namespace: dict[str, Any]) -> str:
     return printed.getvalue()
 
 
-def check(text: str) -> None:
+def check(text: str) -> dict[str, Any]:
     """Run all blocks of a Markdown text and compare what they print with what it says."""
     namespace: dict[str, Any] = {"__name__": "__main__"}
     for block in blocks(text):
@@ -51,13 +51,28 @@ def check(text: str) -> None:
             block.printed, got, LOOSELY
         ):
             pytest.fail(f"{README.name}:{block.line}: says\n{block.printed}\nand prints\n{got}")
+    return namespace
+
+
+def questions(text: str) -> dict[str, list[str]]:
+    """Return each question of the table of one-liners with its lines of code."""
+    section = text.partition("## Questions in one line")[2].partition("\n## ")[0]
+    table = [line for line in section.splitlines() if line.startswith("| ")][2:]
+    cells = (line.strip("|").partition("|") for line in table)
+    return {question.strip(): re.findall(r"`([^`]+)`", code) for question, _, code in cells}
 
 
 def test_readme_runs_and_prints_what_it_says(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)  # an example may write files
-    check(README.read_text(encoding="utf-8"))
+    text = README.read_text(encoding="utf-8")
+    namespace = check(text)
+    asked = questions(text)
+    assert len(asked) == 12
+    for question, lines in asked.items():
+        for line in lines:
+            assert str(eval(line, namespace)), question
 
 
 def test_blocks_share_a_namespace_and_their_output_is_compared() -> None:

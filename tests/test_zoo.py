@@ -118,6 +118,7 @@ def test_every_program_says_what_it_is(model: zoo.Model) -> None:
 
 def test_every_model_is_public_and_every_public_builder_is_a_model() -> None:
     tools = {"MODELS", "Model", "Truth", "models", "linear_chain_model", "random_linear_model"}
+    tools |= {"CONFOUNDED", "Confounded"}
     assert set(zoo.__all__) - tools == set(zoo.MODELS)
 
 

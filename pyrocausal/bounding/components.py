@@ -10,13 +10,13 @@ import numpy as np
 import numpy.typing as npt
 
 from pyrocausal.bounding.c_factors import Block, Factor, blocks, c_factor
-from pyrocausal.bounding.monotone import Monotone
 from pyrocausal.bounding.program import Laws
 from pyrocausal.bounding.projection import divergence, project
 from pyrocausal.bounding.response_functions import ResponseFunctions, TooManyTypes
 from pyrocausal.bounding.sampling_error import conditional_limits, free_cells
 from pyrocausal.identification.admg import Admg, Nodes
 from pyrocausal.identification.arrays import NamedArray, product
+from pyrocausal.identification.assumptions import Monotone
 from pyrocausal.identification.tables import DiscreteTable
 
 __all__ = ["Component", "fit_component", "limits"]

@@ -12,9 +12,9 @@ import numpy.typing as npt
 
 from pyrocausal.bounding.components import Component, fit_component
 from pyrocausal.bounding.distinct_states import distinct, grouped
-from pyrocausal.bounding.monotone import Monotone
 from pyrocausal.bounding.program import import_scipy
 from pyrocausal.identification.admg import Admg, Nodes
+from pyrocausal.identification.assumptions import Monotone
 from pyrocausal.identification.tables import DiscreteTable
 from pyrocausal.identification.tian import Table
 

@@ -2,64 +2,39 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from pyrocausal.errors import UnknownVariable
 from pyrocausal.identification.admg import Admg
+from pyrocausal.identification.assumptions import Monotone, read_assumptions
 
-__all__ = ["Monotone", "check_order", "monotone_in", "read_monotone"]
-
-_SIGNS = {"increases": 1, "decreases": -1}
-
-
-@dataclass(frozen=True)
-class Monotone:
-    """No unit's ``effect`` moves against the sign when ``cause`` grows and all else stays."""
-
-    effect: str
-    cause: str
-    sign: int
-
-    def __str__(self) -> str:
-        word = "increases" if self.sign > 0 else "decreases"
-        return f"{self.effect} {word} in {self.cause}"
+__all__ = ["check_order", "monotone_in", "read_monotone"]
 
 
 def read_monotone(assumptions: Collection[str], g: Admg) -> tuple[Monotone, ...]:
     """Return assumptions from their text.
 
     Raises:
-        ValueError: The text is no assumption, or the cause is no parent of the effect.
+        ValueError: The text is no such assumption, or the cause is no parent of the effect.
         UnknownVariable: A name is no variable of the graph.
     """
-    listed = [assumptions] if isinstance(assumptions, str) else assumptions
-    return tuple(_read(text, g) for text in listed)
-
-
-def _read(text: str, g: Admg) -> Monotone:
-    match = re.fullmatch(r"\s*(.+?)\s+(increases|decreases)\s+in\s+(.+?)\s*", str(text))
-    if not match:
+    found = read_assumptions(assumptions, g.nodes, "bounds")
+    if found.binary:
         raise ValueError(
-            f"bounds: can't read the assumption {text!r}; expected text such as 'Y increases in "
-            "X' or 'Y decreases in X'."
+            f"bounds: got the assumption '{min(found.binary)} is binary'; the data tell which "
+            "values it has. Leave it out."
         )
-    effect, word, cause = match.groups()
-    for name in (effect, cause):
-        if name not in g.nodes:
-            raise UnknownVariable(name, g.nodes, "bounds(assumptions=)")
-    if cause not in g.parents[effect]:
-        raise ValueError(
-            f"bounds: {text!r}: {cause!r} is no direct cause of {effect!r} in the graph over "
-            f"observed variables; its direct causes are {sorted(g.parents[effect])}. State the "
-            "assumption for one of these."
-        )
-    return Monotone(effect, cause, _SIGNS[word])
+    for assumed in found.monotone:
+        if assumed.cause not in g.parents[assumed.effect]:
+            raise ValueError(
+                f"bounds: '{assumed}': {assumed.cause!r} is no direct cause of {assumed.effect!r} "
+                "in the graph over observed variables; its direct causes are "
+                f"{sorted(g.parents[assumed.effect])}. State the assumption for one of these."
+            )
+    return found.monotone
 
 
 def check_order(assumptions: Collection[Monotone], levels: Mapping[str, npt.NDArray[Any]]) -> None:

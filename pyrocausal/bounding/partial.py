@@ -15,7 +15,7 @@ from pyrocausal.bounding.asking import Asked
 from pyrocausal.bounding.components import Component, limits
 from pyrocausal.bounding.contradiction import Fit
 from pyrocausal.bounding.distinct_states import distinct
-from pyrocausal.bounding.monotone import Monotone, check_order, read_monotone
+from pyrocausal.bounding.monotone import check_order, read_monotone
 from pyrocausal.bounding.program import Infeasible, import_scipy
 from pyrocausal.bounding.response_functions import TooManyTypes
 from pyrocausal.bounding.terms import Term, exact_term, limited_term
@@ -23,6 +23,7 @@ from pyrocausal.bounding.worlds import Linear, Range, World, impossible_conditio
 from pyrocausal.graph.mixed_graph import MixedGraph
 from pyrocausal.identification.admg import Admg, Nodes
 from pyrocausal.identification.arrays import NamedArray
+from pyrocausal.identification.assumptions import Monotone
 from pyrocausal.identification.tables import DiscreteTable, read_tables
 from pyrocausal.model import SCM
 

@@ -10,8 +10,9 @@ from math import prod
 import numpy as np
 import numpy.typing as npt
 
-from pyrocausal.bounding.monotone import Monotone, monotone_in
+from pyrocausal.bounding.monotone import monotone_in
 from pyrocausal.identification.admg import Admg
+from pyrocausal.identification.assumptions import Monotone
 
 __all__ = ["MOST_TYPES", "Codes", "ResponseFunctions", "TooManyTypes"]
 

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from pyrocausal.bounding.terms import Open, Tabled, Term
 from pyrocausal.identification.admg import Admg, Nodes
 from pyrocausal.identification.arrays import NamedArray, sum_product
+from pyrocausal.identification.do_calculus import conditions_that_act
 
 __all__ = ["Linear", "Range", "World", "impossible_condition"]
 
@@ -73,12 +74,9 @@ class World:
         cls, g: Admg, amount: NamedArray, do: Mapping[str, int], given: Mapping[str, int]
     ) -> World:
         """Return the query with as many conditions as possible turned into actions."""
-        acts, seen = dict(do), dict(given)
-        while name := next(
-            (n for n in g.sorted(seen) if _acts(g, amount.names, acts, seen, n)), None
-        ):
-            acts[name] = seen.pop(name)
-        return cls(g, amount, acts, seen)
+        acting = conditions_that_act(g, amount.names, do, given)
+        acts = {**do, **{name: given[name] for name in g.sorted(acting)}}
+        return cls(g, amount, acts, {n: code for n, code in given.items() if n not in acting})
 
     @property
     def fixed(self) -> Mapping[str, int]:
@@ -146,14 +144,6 @@ def impossible_condition() -> ValueError:
         "bounds: no model of the graph gives the condition a positive probability after the "
         "action. Ask given= about values that can occur then."
     )
-
-
-def _acts(
-    g: Admg, y: tuple[str, ...], do: Mapping[str, int], given: Mapping[str, int], name: str
-) -> bool:
-    """Tell whether to observe is the same as to set: rule 2 of the do-calculus."""
-    rest = {*do, *given} - {name}
-    return g.cut(into=do, out_of=[name]).separated(y, [name], rest)
 
 
 def _at(array: NamedArray, fixed: Mapping[str, int], keep: set[str]) -> NamedArray:

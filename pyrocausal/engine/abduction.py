@@ -1,9 +1,11 @@
 """Abduction: what the evidence says about each unit's exogenous noise, site by site."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -18,6 +20,9 @@ from pyrocausal.interventions import Policy, Set, World
 from pyrocausal.naming import describe_evidence, describe_worlds, grouped
 from pyrocausal.noise import StructuralEquation
 from pyrocausal.requirements import require
+
+if TYPE_CHECKING:
+    from pyrocausal.inference import Completion, Quality
 
 __all__ = ["Abduction", "Origin", "abduct"]
 
@@ -45,6 +50,7 @@ class Abduction:
         shared: Values of the sites that all units share.
         densities: Site to log density of its factual value, for the check of what is kept.
         origin: What it rests on besides the evidence.
+        quality: How good the draws of what had to be inferred are; ``None`` where nothing had.
     """
 
     evidence: Evidence
@@ -56,6 +62,7 @@ class Abduction:
     shared: Mapping[str, Tensor] = field(default_factory=dict)
     densities: Mapping[str, Tensor] = field(default_factory=dict)
     origin: Origin | None = None
+    quality: Quality | None = None
 
     def __repr__(self) -> str:
         units, draws = self.evidence.units, self.draws
@@ -64,6 +71,8 @@ class Abduction:
         if self.world:
             lines.append(f"under do({describe_worlds([self.world])})")
         lines.append(f"routes: {grouped(self.routes)}")
+        if self.quality is not None:
+            lines.append(f"inferred: {self.quality}")
         if self.shared:
             lines.append(f"shared by all units: {', '.join(self.shared)}")
         return "\n".join(lines)
@@ -79,12 +88,14 @@ def abduct(
     densities: bool = False,
     above: Callable[[str], Iterable[str]] = lambda name: (),
     origin: Origin | None = None,
+    completion: Completion | None = None,
     replay: Replay = eagerly,
 ) -> Abduction:
     """Infer the noise of every site from complete evidence, in one pass through the program.
 
-    An observed site's noise is ``f^-1(pa, x)`` or a draw from its exact posterior; a site without
-    evidence, and without evidence below it, draws from the prior.
+    Evidence is complete, or is made so by draws of what is missing above it. An observed site's
+    noise is ``f^-1(pa, x)`` or a draw from its exact posterior; a site without evidence, and
+    without evidence below it, draws from the prior.
 
     Args:
         query: The program and its arguments.
@@ -95,6 +106,7 @@ def abduct(
         densities: Whether to note the densities that the check of what is kept compares.
         above: Says what lies above a variable in that world.
         origin: What the answer rests on besides the evidence.
+        completion: Draws of what is missing above the evidence.
         replay: Runs, or plays a run of the same kind again.
 
     Raises:
@@ -104,23 +116,28 @@ def abduct(
         NotAbducible: A site without structural equation is missing.
     """
     layout, lifted = Layout(evidence.units, 1, draws), lift([world])
+    values, observed = _completed(evidence, completion)
+    inferred = {
+        name: f"{route} where missing" if name in evidence.values else route
+        for name, route in (completion.routes if completion is not None else {}).items()
+    }
 
     def run(query: Query, given: Tensors) -> tuple[Tensors, Any]:
         seen = replace(evidence, values=given["evidence"], observed=given["observed"])
         (acting,) = lifted.worlds(given["worlds"])
         noise = query.noise(evidence.units, draws)
         run = _AbductionRun(
-            query, layout, noise, seen, acting, dict(given["shared"]), densities, above
+            query, layout, noise, seen, acting, dict(given["shared"]), densities, above, inferred
         )
         run.run()
         known, unknown = noise.parted()
         results = {"noise": known, "factual": run.results(), "densities": run.densities}
         return results, (run.routes, unknown)
 
-    kind = lifted.kind and ("abduct", lifted.kind, layout, densities)
+    kind = lifted.kind and ("abduct", lifted.kind, layout, densities, tuple(inferred.items()))
     tensors = {
-        "evidence": dict(evidence.values),
-        "observed": dict(evidence.observed),
+        "evidence": values,
+        "observed": observed,
         "worlds": lifted.values,
         "shared": shared or {},
     }
@@ -138,7 +155,29 @@ def abduct(
         shared=dict(shared or {}),
         densities=found["densities"],
         origin=origin,
+        quality=None if completion is None else completion.quality,
     )
+
+
+def _completed(
+    evidence: Evidence, completion: Completion | None
+) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """Return values, ``(draws or 1, 1, units, ...)``, and what is known, ``(units, *inner)``."""
+    values = {name: value[None, None] for name, value in evidence.values.items()}
+    observed = dict(evidence.observed)
+    if completion is None:
+        return values, observed
+    for name, drawn in completion.values.items():
+        known = completion.known[name]
+        if name in evidence.values:
+            seen = observed.get(name, torch.ones_like(known))
+            drawn = torch.where(over_events(seen, evidence.values[name]), values[name], drawn)
+            known = known | seen
+        values[name] = drawn
+        observed.pop(name, None)
+        if not bool(known.all()):
+            observed[name] = known
+    return values, observed
 
 
 class _AbductionRun(StructuralRun):
@@ -154,9 +193,10 @@ class _AbductionRun(StructuralRun):
         shared: dict[str, Tensor] | None,
         with_densities: bool,
         above: Callable[[str], Iterable[str]],
+        inferred: Mapping[str, str],
     ) -> None:
         super().__init__(query, layout, noise, (world,), shared)
-        self.above = above
+        self.above, self.inferred = above, inferred
         self.unknown: dict[str, Tensor] = {}  # units whose value is not known though it might be
         self.evidence, self.with_densities = evidence, with_densities
         self.routes: dict[str, str] = {}
@@ -169,7 +209,8 @@ class _AbductionRun(StructuralRun):
         policy = any(isinstance(action, Policy) for _, action in self.actions.get(site.name, ()))
         if policy:
             self._note_unknown(site.name)
-        if site.name in self.evidence.values and (site.deterministic or site.name in self.actions):
+        settled = site.deterministic or site.name in self.actions
+        if settled and site.name in self.evidence.values and site.name not in self.inferred:
             self._check_known_above(site.name)
             self._check_equal(site, value)
         if self.with_densities and not site.deterministic:
@@ -183,6 +224,8 @@ class _AbductionRun(StructuralRun):
             site = self.through_edges(site)
         if site.value is not None:
             return site.value
+        if name in self.inferred:
+            return self._abduct(site)
         if name not in self.evidence.values or name in self.actions:
             self._refuse_hidden(name)
             self.routes[name] = "prior"
@@ -195,7 +238,7 @@ class _AbductionRun(StructuralRun):
 
     def _abduct(self, site: Site) -> Tensor:
         name, inner = site.name, len(site.inner)
-        x = self.layout.to_rows(self.evidence.values[name][None, None], inner)
+        x = self.layout.to_rows(self.evidence.values[name], inner)
         observed = self._observed(site)
         self._check_known_above(name)
         try:
@@ -207,7 +250,7 @@ class _AbductionRun(StructuralRun):
             self.noise.known[name] = error
             self.routes[name] = "not abducible"
             return x
-        self.routes[name] = equation.route
+        self.routes[name] = self._route(name, equation, observed)
         if observed is None:
             self._check_possible(site, equation, x, None)
             self._keep(site, equation, self._posterior(site, equation, x))
@@ -217,8 +260,20 @@ class _AbductionRun(StructuralRun):
         self._check_possible(site, equation, x, observed)
         posterior = self._posterior(site, equation, x)
         self._keep(site, equation, torch.where(over_events(observed, prior), posterior, prior))
-        self.routes[name] = f"{equation.route}, prior where missing"
         return x
+
+    def _route(self, name: str, equation: StructuralEquation, observed: Tensor | None) -> str:
+        """Name the ways a site's noise is had: by its equation, and where its value comes from."""
+        inferred = self.inferred.get(name)
+        if inferred is None:
+            parts = [equation.route]
+        elif equation.inverts and not inferred.endswith("where missing"):
+            parts = [inferred]
+        else:
+            parts = [equation.route, inferred]
+        if observed is not None:
+            parts.append("prior where missing")
+        return ", ".join(parts)
 
     def _observed(self, site: Site) -> Tensor | None:
         mask = self.evidence.observed.get(site.name)
@@ -303,7 +358,7 @@ class _AbductionRun(StructuralRun):
         return units_where(self.layout.from_rows(rows, event_dim))
 
     def _check_equal(self, site: Site, value: Tensor) -> None:
-        seen = self.layout.to_rows(self.evidence.values[site.name][None, None], len(site.inner))
+        seen = self.layout.to_rows(self.evidence.values[site.name], len(site.inner))
         equal = torch.isclose(seen, value, rtol=1e-4, atol=1e-5)
         observed = self._observed(site)
         if observed is not None:

@@ -25,6 +25,8 @@ def as_tensor(value: Any, what: str) -> Tensor:
         raise TypeError(
             f"{what} is None; expected numbers. Leave it out, or give NaN for missing."
         )
+    if isinstance(value, np.ma.MaskedArray):  # numpy would give what lies under the mask
+        value = np.ma.filled(value.astype(np.float64), np.nan)
     try:
         array = np.asarray(value)
     except ValueError:

@@ -8,22 +8,28 @@ import torch
 
 from pyrocausal.engine.evidence import Evidence, names_of_units
 from pyrocausal.engine.tracing import Variable
-from pyrocausal.errors import IncompleteEvidence, NotAbducible
+from pyrocausal.errors import NotAbducible
 from pyrocausal.graph import CausalGraph
 from pyrocausal.interventions import Action, Edge, Edit, Policy, Set, Shift, World
 
-__all__ = ["ancestors_in", "check_complete", "named"]
+__all__ = ["ancestors_in", "check_complete", "mutilated", "named"]
 
 
 def ancestors_in(graph: CausalGraph, world: World) -> Callable[[str], Iterable[str]]:
     """Return what says which variables lie above one where interventions are in force."""
-    mutilated = graph.copy()
+    cut = mutilated(graph, world)
+    return lambda name: cut.ancestors(name)
+
+
+def mutilated(graph: CausalGraph, world: World) -> CausalGraph:
+    """Return the graph where interventions are in force."""
+    cut: CausalGraph = graph.copy()
     for item in world:
         if isinstance(item, Edge):
-            mutilated.remove_edge(item.source, item.target)
+            cut.remove_edge(item.source, item.target)
         elif not isinstance(item[1], Shift | Edit):
-            mutilated.remove_edges_from(list(mutilated.in_edges(item[0])))
-    return lambda name: mutilated.ancestors(name)
+            cut.remove_edges_from(list(cut.in_edges(item[0])))
+    return cut
 
 
 def named(world: World) -> Iterator[tuple[str, Action]]:
@@ -37,8 +43,8 @@ def check_complete(
     variables: Mapping[str, Variable],
     latent: Sequence[str],
     world: World = (),
-) -> None:
-    """Check that no missing variable stands above an observed one, for any unit.
+) -> bool:
+    """Say whether no missing variable stands above an observed one, for any unit.
 
     Args:
         ancestors: What lies above a variable where the evidence was seen; see ``ancestors_in``.
@@ -48,11 +54,11 @@ def check_complete(
         world: Interventions that were in force; what they set is known.
 
     Raises:
-        IncompleteEvidence: The evidence needs inference.
         NotAbducible: A deterministic variable was seen whose causes were not.
         ValueError: Evidence on a latent variable.
     """
     settled = {name for name, action in named(world) if isinstance(action, Set | Policy)}
+    whole = True
     for name in evidence.values:
         if name in latent and name not in settled:
             raise ValueError(
@@ -66,8 +72,10 @@ def check_complete(
             if ancestor in settled:
                 continue
             missing = _missing_above(evidence, name, ancestor)
-            if missing is not None:
-                raise _incomplete(name, ancestor, missing, variables[name], ancestor in latent)
+            if missing is not None and variables[name].deterministic:
+                raise _not_inverted(name, ancestor, missing, ancestor in latent)
+            whole = whole and missing is None
+    return whole
 
 
 def _missing_above(evidence: Evidence, name: str, ancestor: str) -> str | None:
@@ -81,23 +89,11 @@ def _missing_above(evidence: Evidence, name: str, ancestor: str) -> str | None:
     return f" for {names_of_units(bad.expand(evidence.units))}" if bool(bad.any()) else None
 
 
-def _incomplete(
-    name: str, ancestor: str, units: str, variable: Variable, latent: bool
-) -> IncompleteEvidence | NotAbducible:
-    """Return the error that says that an observed variable has a cause that is not known."""
-    kind = "latent" if latent else "missing"
-    cure = (
-        f"Leave {name!r} out"
-        if latent
-        else f"Give {ancestor!r} as evidence, or leave {name!r} out"
-    )
-    if variable.deterministic:
-        return NotAbducible(
-            name,
-            f"it is a deterministic function of {ancestor!r}, which is {kind}{units}. Its value is "
-            f"a constraint on its causes and can't be inverted; give {ancestor!r} as evidence.",
-        )
-    return IncompleteEvidence(
-        f"{ancestor!r} is {kind}{units} but its descendant {name!r} was observed, so {ancestor!r} "
-        f"has to be inferred from it, which exact abduction alone can't do. {cure}."
+def _not_inverted(name: str, ancestor: str, units: str, latent: bool) -> NotAbducible:
+    """Return the error that says that a function of what is not known was observed."""
+    return NotAbducible(
+        name,
+        f"it is a deterministic function of {ancestor!r}, which is "
+        f"{'latent' if latent else 'missing'}{units}. Its value is a constraint on its causes and "
+        f"can't be inverted; give {ancestor!r} as evidence.",
     )

@@ -1,6 +1,9 @@
 """Reading what a user passes as data, evidence or inputs into tensors of the sites' type."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from numbers import Integral
 from typing import Any
@@ -19,12 +22,15 @@ __all__ = [
     "as_sequence",
     "columns_of",
     "count_of",
+    "counting_from",
     "names_of_units",
     "read_evidence",
     "read_inputs",
     "same_evidence",
     "selecting",
 ]
+
+_first_unit: ContextVar[int] = ContextVar("first_unit", default=0)
 
 
 @dataclass(frozen=True)
@@ -149,25 +155,43 @@ def _check_finite_inputs(tensor: Tensor, what: str) -> None:
 
 
 def columns_of(given: Any, where: str) -> dict[str, Any]:
-    """Return by name the columns of a mapping or DataFrame, or the values of one row of it.
+    """Return by name the columns of a mapping or table, or the values of one row of it.
+
+    Tables are those of pandas, polars and Arrow, and numpy's structured arrays.
 
     Raises:
         TypeError: Something else, such as one column.
         ValueError: Two columns of one name.
+
+    Example:
+        >>> columns_of(np.array([(1.0, 2)], dtype=[("x", float), ("y", int)]), "data")
+        {'x': array([1.]), 'y': array([2])}
     """
-    if hasattr(given, "columns") and hasattr(given, "to_numpy"):
-        twice = list(given.columns[given.columns.duplicated()])
-        if twice:
-            raise ValueError(f"{where} has two columns called {twice[0]!r}. Drop one of them.")
-        return {str(name): given[name] for name in given.columns}
     if isinstance(given, Mapping):
         return dict(given)
+    names = _column_names(given)
+    if names is not None:
+        twice = [name for name, times in Counter(names).items() if times > 1]
+        if twice:
+            raise ValueError(f"{where} has two columns called {twice[0]!r}. Drop one of them.")
+        return {str(name): given[name] for name in names}
     if _is_series(given) and all(isinstance(name, str) for name in given.index):
         return {name: np.asarray(value) for name, value in given.items()}
     raise TypeError(
         f"{where} is a {type(given).__name__}; expected a mapping from variable to values, "
         "or a DataFrame, or one row of it."
     )
+
+
+def _column_names(given: Any) -> list[Any] | None:
+    """Return the names of a table's columns, None for what is no table."""
+    if isinstance(given, np.ndarray | np.void):
+        return None if given.dtype.names is None else list(given.dtype.names)
+    if hasattr(given, "column_names"):  # Arrow, where `columns` are the columns themselves
+        return list(given.column_names)
+    if hasattr(given, "columns") and hasattr(given, "to_numpy"):
+        return list(given.columns)
+    return None
 
 
 def selecting(names: Iterable[str], table: bool) -> str:
@@ -188,7 +212,9 @@ def _labels(columns: Mapping[str, Any], units: int) -> Any:
 
 
 def _is_series(given: Any) -> bool:
-    return hasattr(given, "to_numpy") and hasattr(given, "index") and not hasattr(given, "columns")
+    # Arrow's columns have a method of this name, which searches.
+    labelled = hasattr(given, "index") and not callable(given.index)
+    return hasattr(given, "to_numpy") and labelled and not hasattr(given, "columns")
 
 
 def _number_of_units(
@@ -275,9 +301,19 @@ def names_of_units(mask: Tensor, limit: int = 5) -> str:
         >>> names_of_units(torch.tensor([True, False, True]))
         'units 0, 2'
     """
-    numbers = mask.nonzero().flatten().tolist()
+    numbers = (mask.nonzero().flatten() + _first_unit.get()).tolist()
     more = f" and {len(numbers) - limit} more" if len(numbers) > limit else ""
     return f"unit{'s' * (len(numbers) != 1)} {', '.join(map(str, numbers[:limit]))}{more}"
+
+
+@contextmanager
+def counting_from(first: int) -> Iterator[None]:
+    """Name units by their place among all, while a chunk of them is looked at."""
+    token = _first_unit.set(first)
+    try:
+        yield
+    finally:
+        _first_unit.reset(token)
 
 
 def as_sequence(names: Sequence[str] | str | None, what: str) -> tuple[str, ...] | None:

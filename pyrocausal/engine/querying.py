@@ -34,6 +34,7 @@ class Query:
         seed: The seed of all noise.
         device: Where the noise lives.
         streams: Makes a stream of random numbers.
+        first: The number of the first unit, where the query is answered in chunks.
     """
 
     program: Program
@@ -44,10 +45,11 @@ class Query:
     seed: int
     device: torch.device
     streams: Callable[..., Stream] = Stream
+    first: int = 0
 
     def noise(self, units: int, draws: int = 1) -> Noise:
         """Return the noise of some units, nothing of which is known yet."""
-        return Noise(self.seed, units, draws, self.device, self.streams)
+        return Noise(self.seed, units, draws, self.device, self.streams, self.first)
 
     def equation(self, site: Site) -> StructuralEquation:
         """Return a site's structural equation under the coupling chosen for it.
@@ -99,12 +101,13 @@ class Noise:
     draws: int
     device: torch.device
     streams: Callable[..., Stream] = Stream
+    first: int = 0
     known: dict[str, Tensor | NotAbducible] = field(default_factory=dict)
 
     def stream(self, name: str) -> Stream:
         """Return the random numbers of a site."""
         draws = self.draws if self.draws > 1 else None
-        return self.streams(self.seed, name, self.units, draws, self.device)
+        return self.streams(self.seed, name, self.units, draws, self.device, self.first)
 
     def of(self, name: str, equation: StructuralEquation, inner: tuple[int, ...]) -> Tensor:
         """Return a site's noise, ``(draws, 1, units, *inner, *noise)``."""

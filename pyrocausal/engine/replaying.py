@@ -64,7 +64,7 @@ class Replays:
         key = (kind, _signature(tensors), torch.get_default_dtype())
         known = self._known.pop(key, 0.0)
         if isinstance(known, _Graph):
-            played = known.play(query.seed, tensors) if known.serves(held) else None
+            played = known.play(query, tensors) if known.serves(held) else None
             if played is not None:
                 self._known[key] = known
                 return played
@@ -104,13 +104,14 @@ class Replays:
             return [*_flat(values), holds]
 
         try:
-            flat = [*(draw.numbers(query.seed) for draw in tape.draws), *_flat(tensors)]
+            numbers = [draw.numbers(query.seed, query.first) for draw in tape.draws]
+            flat = [*numbers, *_flat(tensors)]
             graph = capture(pure, flat, watch=self.watched)
         except NotCapturable as refusal:
             return refusal
         graph.let_go()
         made = _Graph(graph, tape.draws, names, results[1], tuple(held))
-        played = made.play(query.seed, tensors)
+        played = made.play(query, tensors)
         if played is None or not _agree(_flat(played[0]), _flat(results[0])):
             return NotCapturable("The captured run gives other values than the eager one.")
         return made
@@ -128,9 +129,9 @@ class _Graph:
         same = len(held) == len(self.held) and all(map(operator.is_, held, self.held))
         return same and self.graph.stale() is None
 
-    def play(self, seed: int, tensors: Tensors) -> tuple[Tensors, Any] | None:
+    def play(self, query: Query, tensors: Tensors) -> tuple[Tensors, Any] | None:
         """Return the results, ``None`` where something that was required does not hold."""
-        numbers = [draw.numbers(seed) for draw in self.draws]
+        numbers = [draw.numbers(query.seed, query.first) for draw in self.draws]
         *values, holds = self.graph(*numbers, *_flat(tensors))
         return (_rebuilt(self.names, values), self.found) if bool(holds) else None
 

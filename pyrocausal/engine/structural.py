@@ -147,7 +147,9 @@ class StructuralRun(RowMessenger):
         """Draw a site that has no structural equation, where one world is asked for."""
         if len(self.worlds) > 1:
             raise error
-        with quiet_seed(self.query.streams(self.query.seed, site.name, 1).key(0)):
+        # Such a site draws by itself, chunk by chunk.
+        key = self.query.streams(self.query.seed, site.name, 1).key(self.query.first)
+        with quiet_seed(key):
             return site.fn.sample()  # type: ignore[no-any-return]
 
     def _visit_shared(self, site: Site) -> Tensor:

@@ -21,10 +21,10 @@ class Draw:
     shape: tuple[int, ...]
     normal: torch.dtype | None
 
-    def numbers(self, seed: int) -> Tensor:
-        """Return the numbers under a seed."""
+    def numbers(self, seed: int, first: int) -> Tensor:
+        """Return the numbers under a seed, from a first unit on."""
         old = self.stream
-        stream = Stream(seed, old.name, old.units, old.draws, old.device, old.first)
+        stream = Stream(seed, old.name, old.units, old.draws, old.device, first)
         if self.normal is None:
             return stream.uniforms(self.shape)
         return stream.normals(self.shape, self.normal)
@@ -53,15 +53,16 @@ class Tape:
         units: int,
         draws: int | None = None,
         device: torch.device | str = "cpu",
+        first: int = 0,
     ) -> Stream:
         """Return a stream on this tape."""
-        return _TapedStream(seed, name, units, draws, device, tape=self)
+        return _TapedStream(seed, name, units, draws, device, first, tape=self)
 
     def numbers(self, draw: Draw) -> Tensor:
         """Return the numbers of one draw."""
         self.draws.append(draw)
         if self._given is None:
-            return draw.numbers(draw.stream.seed)
+            return draw.numbers(draw.stream.seed, draw.stream.first)
         return self._given[len(self.draws) - 1]
 
 

@@ -56,6 +56,7 @@ class FitReport:
         parameters: Number of parameters, each entry of a tensor counted.
         seed: Gives the same fit again.
         note: What else to know.
+        observed: The variables that there were data of.
         path: The way the steps took: ``"eager"``, as Pyro runs them, ``"replayed"`` as a graph
             of tensor operations, or ``"compiled"``.
     """
@@ -71,6 +72,7 @@ class FitReport:
     seed: int
     note: str = ""
     path: str = "eager"
+    observed: frozenset[str] = frozenset()
 
     @property
     def steps(self) -> int:

@@ -91,6 +91,7 @@ def fit(
         seed=seed,
         note=note,
         path=training.path,
+        observed=frozenset(units.values),
     )
 
 

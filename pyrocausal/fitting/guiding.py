@@ -22,6 +22,7 @@ from pyrocausal.fitting.observing import Units, UnitsPlate
 from pyrocausal.verbs.core import Core
 
 __all__ = [
+    "Batch",
     "FittedGuide",
     "GuideRun",
     "posterior_draws",
@@ -58,6 +59,18 @@ class FittedGuide:
         self.example = self.example.to(device)
 
 
+class Batch(dict[str, Any]):
+    """What a guide sees: inputs and data by name, NaN where a value is missing.
+
+    Attributes:
+        inferred: Variables of which the guide gives the missing values.
+    """
+
+    def __init__(self, content: dict[str, Any], inferred: Sequence[str] = ()) -> None:
+        super().__init__(content)
+        self.inferred = tuple(inferred)
+
+
 class GuideRun:
     """Runs a guide on the rows at hand, in the same plate as the program.
 
@@ -91,7 +104,7 @@ class GuideRun:
                 self.guide.create_plates = None
                 return
             with in_units(self.plate, opens_units=self.opens_units):
-                self.guide(units.batch())
+                self.guide(Batch(units.batch(), self.inferred))
 
     def _plates(self, *args: Any, **kwargs: Any) -> UnitsPlate:
         return self.plate

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
-from typing import Any, Self
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import torch
 from torch import Tensor
@@ -17,9 +17,13 @@ from pyrocausal.fitting.options import read_seed
 from pyrocausal.fitting.paths import Compile
 from pyrocausal.fitting.saving import load, save
 from pyrocausal.fitting.training import Settings
+from pyrocausal.fitting.uncertainty import Uncertainty, parameter_law, read_uncertainty
 from pyrocausal.noise import Coupling
 from pyrocausal.verbs.core import Core
 from pyrocausal.verbs.standing import Standing
+
+if TYPE_CHECKING:
+    from pyrocausal.guides import AmortizationReport, Amortized
 
 __all__ = ["Learning"]
 
@@ -45,6 +49,7 @@ class Learning:
         inputs: Mapping[str, Any] | None = None,
         progress: bool | None = None,
         compile: Compile = "auto",
+        uncertainty: Uncertainty | None = None,
         device: torch.device | str | None = None,
         seed: int | None = None,
     ) -> FitReport:
@@ -68,6 +73,10 @@ class Learning:
             compile: Whether to turn a step (program, guide, gradient and optimizer) into one
                 compiled graph. ``"auto"`` does so where it pays and is certainly the same, else
                 warns and runs the program as it stands; ``True`` raises instead.
+            uncertainty: What effects of the fitted SCM say of its parameters: ``"sandwich"`` (also
+                where the model is wrong), ``"laplace"``, ``"bootstrap"``, or ``"posterior"`` for
+                variables that all units share; ``None`` for nothing. The parameters then go to
+                the maximum of the likelihood of all data, which must be complete.
             device: Where to fit, such as ``"cuda"``; the SCM stays there.
             seed: Gives the same fit again.
 
@@ -86,11 +95,14 @@ class Learning:
             >>> round(model.sample(10_000, seed=0)["x"].mean().item(), 1)
             3.0
         """
+        method = read_uncertainty(uncertainty)
         settings = Settings(steps, batch_size, lr, optimizer, patience, progress, compile)
         report = fit(
             self._core, self._standing, data, guide, inputs, validation, device, seed, settings
         )
-        self._core.report = report
+        self._core.report, self._core.law = report, None
+        if method is not None:
+            self._core.law = parameter_law(self._core, data, inputs, method, report.seed)
         return report
 
     @property
@@ -99,10 +111,94 @@ class Learning:
         report: FitReport | None = self._core.report
         return report
 
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the parameters and buffers to one file.
+    def amortize(
+        self,
+        *,
+        steps: int = 5000,
+        patterns: Literal["all"] | Sequence[Collection[str]] = "all",
+        head: Literal["gaussian", "diagonal", "mixture", "flow"] = "gaussian",
+        encoder: Literal["mlp", "transformer"] = "mlp",
+        hidden: int = 64,
+        layers: int = 3,
+        batch_size: int = 512,
+        lr: float = 3e-3,
+        seed: int | None = None,
+        progress: bool | None = None,
+    ) -> AmortizationReport:
+        """Train a network that infers missing variables from evidence, and keep it.
 
-        The program and a guide are code, and not in it. Of what ``from_graph`` built it holds the
+        It learns from simulations of the SCM, fresh ones in each step, with random parts of each
+        unit masked; the guide is then ``amortized``, and saved with the SCM.
+
+        Args:
+            steps: Number of gradient steps.
+            patterns: The sets of variables that may be observed; ``"all"`` for any.
+            head: The distribution of a continuous variable: Gaussian given those inferred before
+                it, Gaussian given the evidence alone (``"diagonal"``), a mixture of Gaussians, or
+                a spline flow (with zuko). Discrete variables have categories or counts.
+            encoder: What reads the evidence: a gated multilayer perceptron, or a set transformer.
+            hidden: Width of the network.
+            layers: Depth of the network.
+            batch_size: Units a step.
+            lr: Learning rate of Adam at its highest; it falls along a cosine.
+            seed: Gives the same guide again.
+            progress: Whether to show a bar; ``None`` shows one on a terminal.
+
+        Returns:
+            How it went, and what the guide is worth on fresh units beside no evidence.
+
+        Raises:
+            UnknownVariable: A pattern with a name that is no random variable.
+            ValueError: An SCM under ``do`` or ``condition``, a program with arguments or with
+                variables that all units share, numbers out of range.
+
+        Example:
+            >>> def chain():
+            ...     x = pyro.sample("x", dist.Normal(0.0, 1.0))
+            ...     pyro.sample("y", dist.Normal(x, 1.0))
+            >>> model = pc.SCM(chain)
+            >>> report = model.amortize(steps=300, hidden=16, seed=0)
+            >>> values, log_q = model.amortized.draw(
+            ...     {"y": torch.tensor([2.0])}, ["x"], 1000, torch.Generator().manual_seed(0)
+            ... )
+            >>> bool((values["x"].mean() - 1.0).abs() < 0.2)
+            True
+        """
+        from pyrocausal.guides import amortize
+
+        return amortize(
+            self,  # type: ignore[arg-type]
+            steps=steps,
+            batch_size=batch_size,
+            lr=lr,
+            seed=seed,
+            progress=progress,
+            patterns=patterns,
+            head=head,
+            encoder=encoder,
+            hidden=hidden,
+            layers=layers,
+        )
+
+    @property
+    def amortized(self) -> Amortized | None:
+        """The guide that infers what evidence lacks; ``None`` before any.
+
+        One that ``fit`` has trained along with the program is kept by assigning it.
+        """
+        guide: Amortized | None = self._core.amortized
+        return guide
+
+    @amortized.setter
+    def amortized(self, guide: Amortized | None) -> None:
+        from pyrocausal.guides.attaching import attach
+
+        attach(self._core, guide)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the parameters and buffers, and the amortized guide, to one file.
+
+        The program and another guide are code, and not in it. Of what ``from_graph`` built it holds the
         graph, and what this library's mechanisms were made with, so that ``load(path)`` needs
         nothing else.
 

@@ -30,8 +30,10 @@ if TYPE_CHECKING:
 
 __all__ = ["load", "save"]
 
+GUIDE = "amortized "  # what the names of an amortized guide's tensors begin with
 HEADER = "pyrocausal"  # the key of the header in the file's metadata
-FORMAT = 2
+FORMAT = 3
+READABLE = (2, 3)  # the second has no amortized guide
 KEYS = ("name", "variables", "latent", "noise", "own_noise", "guide", "constraints", "recipe")
 
 
@@ -50,12 +52,14 @@ def save(core: Core, standing: Standing, name: str, path: str | os.PathLike[str]
         "latent": list(core.latent),
         "noise": {site: c for site, c in core.couplings.items() if isinstance(c, str)},
         "own_noise": [site for site, c in core.couplings.items() if not isinstance(c, str)],
-        "guide": core.guide is not None,
+        "guide": core.guide is not None and core.guide.guide is not core.amortized,
         "constraints": _constraints(core),
         "recipe": _recipe(core.program),
+        "amortized": None if core.amortized is None else core.amortized.config(),
     }
     # A copy each: the file holds no views, and two names may stand for one tensor.
-    tensors = {key: t.detach().cpu().clone().contiguous() for key, t in _tensors(core).items()}
+    every = {**_tensors(core), **_of_guide(core)}
+    tensors = {key: t.detach().cpu().clone().contiguous() for key, t in every.items()}
     path = Path(path)
     if not path.parent.is_dir():
         raise FileNotFoundError(
@@ -82,6 +86,7 @@ def load(
 ) -> Model:
     """Build an SCM on a program and give it the parameters of a file; see ``SCM.load``."""
     header, tensors = _read(Path(path))
+    guide = {k.removeprefix(GUIDE): tensors.pop(k) for k in list(tensors) if k.startswith(GUIDE)}
     if program is None:
         program = _rebuilt(path, header["recipe"])
     scm = kind(program, noise=_couplings(header, noise), name=header["name"])
@@ -97,6 +102,8 @@ def load(
     core.latent = tuple(header["latent"])
     _put(core, tensors)
     core.forget()
+    if header.get("amortized") is not None:
+        _put_guide(core, path, header["amortized"], guide)
     if header["guide"]:
         warnings.warn(
             f"{path} was saved after a fit with a guide, which is a program of its own and not in "
@@ -114,6 +121,22 @@ def _tensors(core: Core) -> dict[str, Tensor]:
         **{f"parameter {name}": tensor for name, tensor in parameters.items()},
         **{f"buffer {name}": tensor for name, tensor in core.scope.buffers().items()},
     }
+
+
+def _of_guide(core: Core) -> dict[str, Tensor]:
+    state = {} if core.amortized is None else core.amortized.state_dict()
+    return {f"{GUIDE}{name}": tensor for name, tensor in state.items()}
+
+
+def _put_guide(
+    core: Core, path: str | os.PathLike[str], config: Any, tensors: dict[str, Tensor]
+) -> None:
+    from pyrocausal.guides.attaching import restored
+
+    try:
+        restored(core, config, tensors)
+    except (KeyError, TypeError, RuntimeError) as error:
+        raise _damaged(path, f"its amortized guide: {error}") from error
 
 
 def _constraints(core: Core) -> dict[str, str]:
@@ -178,10 +201,10 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
         raise _damaged(path, error) from error
     if not isinstance(header, dict) or "format" not in header:
         raise ValueError(f"{path} was not written by SCM.save(); it holds no header of an SCM.")
-    if header["format"] != FORMAT:
+    if header["format"] not in READABLE:
         raise ValueError(
             f"{path} has the format {header['format']} of pyrocausal "
-            f"{header.get('version', 'unknown')}; this version reads format {FORMAT}. Load it "
+            f"{header.get('version', 'unknown')}; this version reads up to {FORMAT}. Load it "
             "with that version."
         )
     lacking = [key for key in KEYS if key not in header]

@@ -107,19 +107,31 @@ def parameter_law(
     likelihood = _Likelihood(core, data, inputs)
     ones = torch.ones(likelihood.units, dtype=torch.float64)
     generator = torch.Generator().manual_seed(seed % 2**63)
-    information = _climb(likelihood, ones)
     center = likelihood.flat()
+    try:
+        information = _climb(likelihood, ones)
+        center = likelihood.flat()
+        return ParameterLaw(method, _drawn(likelihood, information, method, center, generator))
+    finally:
+        likelihood.put(center)
+
+
+def _drawn(
+    likelihood: _Likelihood,
+    information: Tensor,
+    method: Uncertainty,
+    center: Tensor,
+    generator: torch.Generator,
+) -> Tensor:
     if method == "bootstrap":
-        draws = _resampled(likelihood, center, generator)
-    else:
-        inverse = torch.linalg.inv(information)
-        scores = likelihood.scores()
-        middle = scores.T @ scores if method == "sandwich" else information
-        root = torch.linalg.cholesky(_symmetric(inverse @ middle @ inverse))
-        noise = torch.randn(DRAWS, len(center), dtype=torch.float64, generator=generator)
-        draws = center + noise @ root.T
-    likelihood.put(center)
-    return ParameterLaw(method, draws)
+        return _resampled(likelihood, center, generator)
+    inverse = torch.linalg.inv(information)
+    scores = likelihood.scores()
+    middle = scores.T @ scores if method == "sandwich" else information
+    root = torch.linalg.cholesky(_symmetric(inverse @ middle @ inverse))
+    noise = torch.randn(DRAWS, len(center), dtype=torch.float64, generator=generator)
+    draws: Tensor = center + noise @ root.T
+    return draws
 
 
 def _posterior(core: Core) -> ParameterLaw:

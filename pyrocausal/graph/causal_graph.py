@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import networkx as nx
 
-from pyrocausal.graph.mixed_graph import MixedGraph, Names, fresh_name
+from pyrocausal.graph.mixed_graph import Names, fresh_name
+from pyrocausal.graph.notations import Notations
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["CausalGraph"]
 
 
-class CausalGraph(MixedGraph):
+class CausalGraph(Notations):
     """A causal diagram: a directed acyclic graph with latent variables and bidirected edges.
 
     An edge ``x -> y`` says that y's equation reads x; a bidirected edge ``x <-> y`` stands for a
@@ -116,13 +118,58 @@ class CausalGraph(MixedGraph):
         roots = {x for x in graph.latent if not graph.parents(x)}
         for x in [x for x in graph if x not in roots | graph.intervened]:
             noise = fresh_name(f"U_{x}", graph)
-            graph.add_node(noise, latent=True)
+            graph.add_node(noise, latent=True, noise_of=x)
             graph.add_edge(noise, x)
         factual_edges = list(graph.edges)
         copy = {x: fresh_name(f"{x}*", graph) for x in moved}
-        graph.add_nodes_from((copy[x], graph.nodes[x]) for x in moved)
+        graph.add_nodes_from((copy[x], graph.nodes[x] | {"copy_of": x}) for x in moved)
         graph.add_edges_from((copy.get(a, a), copy[b]) for a, b in factual_edges if b in copy)
         return graph.do(*(copy[x] for x in targets))
+
+    def swig(self, interventions: Names | Mapping[str, Any]) -> CausalGraph:
+        """Return the single-world intervention graph: intervened variables are split in two.
+
+        The random half keeps the variable's causes and its name; the fixed half, a constant that is
+        listed in ``fixed``, keeps its effects. What lies below a fixed half is named after it:
+        ``y(x=1)`` is the potential outcome. Separations here are independences of potential
+        outcomes: ``x`` from ``y(x=1)`` given ``z`` says that ``z`` is enough to adjust for.
+
+        Args:
+            interventions: Variable to the value it is set to; or the names alone, for any value,
+                which is written with a prime.
+
+        Raises:
+            UnknownVariable: A name is no node.
+
+        Example:
+            >>> graph = CausalGraph([("z", "x"), ("z", "y"), ("x", "y")]).swig({"x": 1})
+            >>> graph
+            CausalGraph(z -> x, y(x=1); x=1 -> y(x=1))
+            >>> graph.d_separated("x", "y(x=1)", given="z"), graph.d_separated("x", "y(x=1)")
+            (True, False)
+
+        References:
+            Richardson, Robins (2013), Single world intervention graphs.
+        """
+        targets = self._known(interventions, "swig")
+        values = interventions if isinstance(interventions, Mapping) else {}
+        fixed = {
+            x: fresh_name(f"{x}={values[x]:g}" if x in values else f"{x}'", self) for x in targets
+        }
+        edges = [(fixed.get(a, a), b) for a, b in self.edges]
+        split = CausalGraph(edges, nodes=[*self, *fixed.values()])
+        above = {x: [fixed[t] for t in targets if fixed[t] in split.ancestors(x)] for x in self}
+        names = {x: f"{x}({', '.join(above[x])})" if above[x] else x for x in self}
+        graph = CausalGraph(
+            [(names.get(a, a), names[b]) for a, b in edges],
+            [names[x] for x in self if x in self.latent],
+            [(names[a], names[b]) for a, b in self.bidirected_pairs()],
+            nodes=[part for x in self for part in (names[x], *([fixed[x]] if x in fixed else []))],
+        )
+        nx.set_node_attributes(graph, {names[x]: x for x in self}, "variable")
+        halves = {fixed[x]: {"variable": x, "intervened": True, "fixed": True} for x in targets}
+        nx.set_node_attributes(graph, halves)
+        return graph
 
     def paths(self, x: str, y: str, given: Names = (), *, limit: int | None = 1000) -> Paths:
         """Return every path between two variables, open or blocked, and what blocks it.
@@ -159,110 +206,8 @@ class CausalGraph(MixedGraph):
                 f"paths: got x={x!r}, y={y!r}, given={held}; expected two different variables, "
                 "neither of them held fixed."
             )
+        held += [name for name in self if name in self.fixed - {x, y, *held}]
         return paths_between(self, x, y, held, limit)
-
-    @classmethod
-    def from_networkx(cls, graph: Any) -> CausalGraph:
-        """Read a directed networkx graph; see `pyrocausal.graph.formats.from_networkx`.
-
-        Example:
-            >>> CausalGraph.from_networkx(nx.DiGraph([("x", "y")]))
-            CausalGraph(x -> y)
-        """
-        from pyrocausal.graph.formats import from_networkx
-
-        return from_networkx(graph)
-
-    @classmethod
-    def from_dot(cls, text: str) -> CausalGraph:
-        """Read a graph in Graphviz's DOT language; see `pyrocausal.graph.formats.from_dot`.
-
-        Example:
-            >>> CausalGraph.from_dot("digraph { U [style=dashed]; U -> x -> y }")
-            CausalGraph(U -> x; x -> y | latent: U)
-        """
-        from pyrocausal.graph.formats import from_dot
-
-        return from_dot(text)
-
-    @classmethod
-    def from_dagitty(cls, text: str) -> CausalGraph:
-        """Read a graph in dagitty's language; see `pyrocausal.graph.formats.from_dagitty`.
-
-        Example:
-            >>> CausalGraph.from_dagitty("dag { x [exposure]; x -> y; x <-> y }")
-            CausalGraph(x -> y; x <-> y)
-        """
-        from pyrocausal.graph.formats import from_dagitty
-
-        return from_dagitty(text)
-
-    @classmethod
-    def from_mermaid(cls, text: str) -> CausalGraph:
-        """Read a Mermaid flowchart; see `pyrocausal.graph.mermaid.from_mermaid`.
-
-        Example:
-            >>> CausalGraph.from_mermaid("graph LR; A[dose] --> B[response]")
-            CausalGraph(dose -> response)
-        """
-        from pyrocausal.graph.mermaid import from_mermaid
-
-        return from_mermaid(text)
-
-    def to_networkx(self) -> Any:
-        """Return a plain ``networkx.DiGraph``; see `pyrocausal.graph.formats.to_networkx`.
-
-        Example:
-            >>> type(CausalGraph([("x", "y")]).to_networkx()).__name__
-            'DiGraph'
-        """
-        from pyrocausal.graph.formats import to_networkx
-
-        return to_networkx(self)
-
-    def to_dot(self) -> str:
-        """Return the graph in Graphviz's DOT language; see `pyrocausal.graph.formats.to_dot`.
-
-        Example:
-            >>> print(CausalGraph([("x", "y")]).to_dot())
-            digraph {
-                x
-                y
-                x -> y
-            }
-        """
-        from pyrocausal.graph.formats import to_dot
-
-        return to_dot(self)
-
-    def to_dagitty(self) -> str:
-        """Return the graph in dagitty's language; see `pyrocausal.graph.formats.to_dagitty`.
-
-        Example:
-            >>> print(CausalGraph([("x", "y")], latent=["x"]).to_dagitty())
-            dag {
-                x [latent]
-                y
-                x -> y
-            }
-        """
-        from pyrocausal.graph.formats import to_dagitty
-
-        return to_dagitty(self)
-
-    def to_mermaid(self) -> str:
-        """Return the graph as a Mermaid flowchart; see `pyrocausal.graph.mermaid.to_mermaid`.
-
-        Example:
-            >>> print(CausalGraph([("x", "y")]).to_mermaid())
-            graph LR
-                x
-                y
-                x --> y
-        """
-        from pyrocausal.graph.mermaid import to_mermaid
-
-        return to_mermaid(self)
 
     def render(self, path: str | Path | None = None) -> graphviz.Digraph:
         """Return the picture, and write it to a file if a path is given.

@@ -40,6 +40,11 @@ def from_networkx(graph: Any) -> CausalGraph:
     """
     if not graph.is_directed():
         raise TypeError(f"A causal graph is directed, got an undirected {type(graph).__name__}.")
+    if hasattr(graph, "latents"):
+        raise TypeError(
+            f"Got pgmpy's {type(graph).__name__}: read it by CausalGraph.from_pgmpy(graph), which "
+            "knows its latent variables and the kinds of its edges."
+        )
     return CausalGraph(
         list(graph.edges()),
         latent=[name for name, data in graph.nodes(data=True) if _is_latent(data)],

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import networkx as nx
@@ -22,13 +22,15 @@ if TYPE_CHECKING:
 
     from pyrocausal.graph.causal_graph import CausalGraph
 
-__all__ = ["picture"]
+__all__ = ["ROW", "Place", "half_width", "paint", "picture", "places_of"]
 
 Points = NDArray[np.float64]
 
 _FONT_SIZE: Final = 11.0
 _HALF_HEIGHT: Final = 0.24
-_ROW: Final = 0.9  # between the centres of the nodes of one layer
+ROW: Final = 0.9
+"""The distance between the centres of the nodes of one layer."""
+
 _GAP: Final = 0.8  # between the nodes of neighbouring layers
 _HEAD: Final = 0.13  # the length of an arrow's head
 _STRAIGHT_FIRST: Final = (0.0, 0.2, -0.2, 0.35, -0.35, 0.5, -0.5, 0.7, -0.7)
@@ -43,15 +45,25 @@ class _Look(NamedTuple):
     heads: int
 
 
-class _Ellipse(NamedTuple):
-    """A node's place: the centre and the two half-axes."""
+class Place(NamedTuple):
+    """A node's place: the centre and the two half-axes; ``half`` is -1 for the left half alone."""
 
     centre: Points
     axes: Points
+    half: int = 0
+
+    @property
+    def middle(self) -> Points:
+        """The middle of what is drawn."""
+        middle: Points = self.centre + self.half * self.axes * np.array([0.43, 0.0])
+        return middle
 
     def border(self, towards: Points) -> Points:
         """Return where the line from the centre to a point leaves the ellipse."""
         ray = towards - self.centre
+        if self.half and ray[0] * self.half <= 0:  # from behind the other half: over the edge
+            corner: Points = np.array([0.6 * self.half, np.copysign(0.8, ray[1])])
+            return self.centre + self.axes * corner
         return self.centre + ray / np.linalg.norm(ray / self.axes)
 
     def meets(self, points: Points) -> bool:
@@ -83,19 +95,24 @@ def picture(graph: CausalGraph, file_format: str = "svg") -> bytes:
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
         figure = Figure()
         axes = figure.add_axes((0.0, 0.0, 1.0, 1.0))
-        corners = _paint(axes, graph)
-        low, high = corners.min(axis=0) - 0.12, corners.max(axis=0) + 0.12
-        figure.set_size_inches(*(high - low))
-        axes.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]))
-        axes.axis("off")
+        figure.set_size_inches(*paint(axes, graph))
         metadata = {"Date": None} if file_format == "svg" else None
         figure.savefig(content, format=file_format, dpi=200, metadata=metadata)
     return content.getvalue()
 
 
-def _paint(axes: Axes, graph: CausalGraph) -> Points:
-    """Draw all nodes and edges; return points, shape ``(n, 2)``, that the picture must hold."""
-    places = _places(graph)
+def paint(axes: Axes, graph: CausalGraph, places: Mapping[str, Place] | None = None) -> Points:
+    """Draw a graph into axes.
+
+    Args:
+        axes: Where to draw; their limits are set, and their frame is taken away.
+        graph: What to draw.
+        places: Where its nodes stand; in layers by default.
+
+    Returns:
+        The width and the height that the picture has in inches, shape ``(2,)``.
+    """
+    places = places_of(graph) if places is None else places
     corners = [np.zeros((1, 2))]
     corners += [place.centre + sign * place.axes for place in places.values() for sign in _CORNERS]
     for name, place in places.items():
@@ -111,13 +128,17 @@ def _paint(axes: Axes, graph: CausalGraph) -> Points:
     for edges, bends, look in groups:
         for a, b in edges:
             corners.append(_paint_edge(axes, _route(places, a, b, bends), look))
-    return np.concatenate(corners)
+    points = np.concatenate(corners)
+    low, high = points.min(axis=0) - 0.12, points.max(axis=0) + 0.12
+    axes.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]))
+    axes.axis("off")
+    size: Points = high - low
+    return size
 
 
-def _paint_node(axes: Axes, graph: CausalGraph, name: str, place: _Ellipse) -> None:
+def _paint_node(axes: Axes, graph: CausalGraph, name: str, place: Place) -> None:
     from matplotlib.patches import Ellipse
 
-    x, y = place.centre
     latent, intervened = name in graph.latent, name in graph.intervened
     fill = "white" if latent else INK["set" if intervened else "fill"]
     line: dict[str, Any] = {
@@ -125,10 +146,24 @@ def _paint_node(axes: Axes, graph: CausalGraph, name: str, place: _Ellipse) -> N
         "linewidth": 1.1,
         "linestyle": "--" if latent else "-",
     }
-    for inset in (0.0, 0.045)[: 1 + intervened]:
+    for inset in (0.0, 0.045)[: 1 + (intervened and not place.half)]:
         width, height = 2 * (place.axes - inset)
-        axes.add_patch(Ellipse((x, y), width, height, facecolor=fill, zorder=2, **line))
-    axes.text(x, y, _plain(name), ha="center", va="center_baseline", color="black", zorder=3)
+        patch = Ellipse(tuple(place.centre), width, height, facecolor=fill, zorder=2, **line)
+        axes.add_patch(_half_of(patch, place) if place.half else patch)
+    x, y = place.middle
+    style: dict[str, Any] = {"ha": "center", "va": "center_baseline", "zorder": 3}
+    axes.text(x, y, _plain(name), color="black", fontsize=_FONT_SIZE, **style)
+
+
+def _half_of(ellipse: Any, place: Place) -> Any:
+    """Return the left or the right half of an ellipse, closed along the middle."""
+    from matplotlib.patches import Polygon
+
+    angles = np.linspace(-np.pi / 2, np.pi / 2, 60)
+    sides = np.stack([place.half * np.cos(angles), np.sin(angles)], axis=1)
+    half = Polygon(place.centre + place.axes * sides, closed=True)
+    half.update_from(ellipse)
+    return half
 
 
 def _paint_edge(axes: Axes, curve: Points, look: _Look) -> Points:
@@ -153,19 +188,25 @@ def _paint_edge(axes: Axes, curve: Points, look: _Look) -> Points:
     return points
 
 
-def _places(graph: CausalGraph) -> dict[str, _Ellipse]:
-    """Lay the nodes out in columns, each as wide as its widest name."""
+def places_of(graph: CausalGraph, half: Callable[[str], float] | None = None) -> dict[str, Place]:
+    """Lay the nodes out in columns, each as wide as its widest node.
+
+    Args:
+        graph: Whose nodes.
+        half: Half the width of a node by its name; by default, that of an ellipse around the name.
+    """
+    half = half_width if half is None else half
     # What was cut keeps its place, so that pictures before and after `do` compare.
     directed = nx.DiGraph()
     directed.add_nodes_from(graph)
     directed.add_edges_from([*graph.edges, *sorted(graph.cut)])
-    places, left = dict[str, _Ellipse](), 0.0
+    places, left = dict[str, Place](), 0.0
     for layer in _layers(directed):
-        widths = [_half_width(name) for name in layer]
+        widths = [half(name) for name in layer]
         x = left + max(widths)
         for i, (name, width) in enumerate(zip(layer, widths, strict=True)):
-            centre = np.array([x, _ROW * ((len(layer) - 1) / 2 - i)])
-            places[name] = _Ellipse(centre, np.array([width, _HALF_HEIGHT]))
+            centre = np.array([x, ROW * ((len(layer) - 1) / 2 - i)])
+            places[name] = Place(centre, np.array([width, _HALF_HEIGHT]))
         left = x + max(widths) + _GAP
     return places
 
@@ -200,18 +241,20 @@ def _by_barycentre(
     return [sorted(layer, key=mean) for layer in layers]
 
 
-def _route(places: dict[str, _Ellipse], a: str, b: str, bends: tuple[float, ...]) -> Points:
+def _route(places: Mapping[str, Place], a: str, b: str, bends: tuple[float, ...]) -> Points:
     """Return the first of the curves from a to b, shape ``(3, 2)``, that meets fewest nodes."""
     others = [place for name, place in places.items() if name not in {a, b}]
+    if places[a].centre[1] < 0 and places[b].centre[1] < 0:  # bend to where there is room
+        bends = tuple(-bend for bend in bends)
     curves = [_curve(places[a], places[b], bend) for bend in bends]
     return min(curves, key=lambda curve: sum(place.meets(_along(curve)) for place in others))
 
 
-def _curve(a: _Ellipse, b: _Ellipse, bend: float) -> Points:
+def _curve(a: Place, b: Place, bend: float) -> Points:
     """Return the control points of a curve between two borders; a positive bend goes up."""
-    across = b.centre - a.centre
+    across = b.middle - a.middle
     normal = np.array([-across[1], across[0]]) * (1.0 if across[0] >= 0 else -1.0)
-    control = (a.centre + b.centre) / 2 + bend * normal
+    control = (a.middle + b.middle) / 2 + bend * normal
     return np.stack([a.border(control), control, b.border(control)])
 
 
@@ -239,7 +282,7 @@ def _head(tip: Points, base: Points) -> Points:
     return np.stack([tip, base + across, base - across])
 
 
-def _half_width(name: str) -> float:
+def half_width(name: str) -> float:
     """Return half the width of the ellipse that holds a name."""
     from matplotlib.textpath import TextPath
 

@@ -104,6 +104,11 @@ class MixedGraph(nx.DiGraph):  # type: ignore[misc]  # networkx ships no types
         here = set(self)
         return frozenset(pair for pair in self.graph.get("bidirected", ()) if pair <= here)
 
+    @property
+    def fixed(self) -> frozenset[str]:
+        """The constants, the fixed halves of ``CausalGraph.swig``: no dependence passes them."""
+        return frozenset(name for name, data in self.nodes(data=True) if data.get("fixed"))
+
     def bidirected_pairs(self) -> list[tuple[str, str]]:
         """Return each bidirected edge once, as a pair, in the order of the nodes.
 
@@ -197,7 +202,9 @@ class MixedGraph(nx.DiGraph):  # type: ignore[misc]  # networkx ships no types
                 f"d_separated: {sorted(overlap)} appear in more than one of x, y, given; "
                 "give three disjoint sets."
             )
-        return bool(nx.is_d_separator(self.explicit(), *sets))
+        x_set, y_set, held = sets
+        held |= self.fixed - x_set - y_set
+        return bool(nx.is_d_separator(self.explicit(), x_set, y_set, held))
 
     def explicit(self) -> Self:
         """Return the graph with each bidirected edge ``x <-> y`` as a latent node ``U_x_y``.

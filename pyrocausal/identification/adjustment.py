@@ -16,7 +16,7 @@ from pyrocausal.identification.separators import Separators
 from pyrocausal.identification.simplifying import multiplied
 from pyrocausal.model import SCM
 
-__all__ = ["AdjustmentSets", "adjustment_sets", "backdoor_graph", "on_causal_paths"]
+__all__ = ["AdjustmentSets", "adjusting", "adjustment_sets", "backdoor_graph", "on_causal_paths"]
 
 
 def adjustment_sets(
@@ -73,9 +73,8 @@ def adjustment_sets(
     g, usable, (y, x, r) = ask(
         graph_or_scm, "adjustment_sets", forbidden, outcome=outcome, do=do, required=required
     )
-    causal = on_causal_paths(g, x, y)
-    post = g.descendants(causal)
-    separators = Separators(backdoor_graph(g, x, causal), x, y, usable - post, r)
+    separators = adjusting(g, x, y, usable, r)
+    post = g.descendants(on_causal_paths(g, x, y))
     return AdjustmentSets(listed(outcome), listed(do), r, post - x - y, g, separators)
 
 
@@ -241,6 +240,23 @@ class AdjustmentSets:
             f"{', '.join(self.outcome)} that isn't causal stays open. pc.identify looks for other "
             "formulas, pc.instruments for instruments"
         )
+
+
+def adjusting(
+    g: Admg, x: Nodes, y: Nodes, usable: Nodes, required: Nodes = frozenset()
+) -> Separators:
+    """Return the sets that meet the adjustment criterion, by the separators that they are.
+
+    Args:
+        g: The graph.
+        x: The treatments.
+        y: The outcomes.
+        usable: Other nodes that may be in a set, if the criterion allows.
+        required: Nodes that must be.
+    """
+    causal = on_causal_paths(g, x, y)
+    allowed = usable - g.descendants(causal)
+    return Separators(backdoor_graph(g, x, causal), x, y, allowed, required)
 
 
 def on_causal_paths(g: Admg, x: Nodes, y: Nodes) -> Nodes:

@@ -26,7 +26,7 @@ def under_monotonicity(search: Search, query: CounterfactualQuery) -> Expression
     References:
         Tian, Pearl (2000), Probabilities of causation: bounds and identification.
     """
-    for y, x in sorted(search.assumptions.increasing):
+    for y, x in sorted((a.effect, a.cause) for a in search.assumptions.monotone):
         worlds = [_world(event, y, x) for event in query.events]
         facts = {event.term: event.value or "" for event in query.given}
         if None in worlds:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 from pyrocausal.identification.counterfactual_text import (
     CounterfactualQuery,
@@ -19,6 +19,9 @@ from pyrocausal.identification.query_text import PathQuery, Query
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from pyrocausal.answers import Estimate
+    from pyrocausal.estimation.options import Options
 
 __all__ = ["Estimand", "Step"]
 
@@ -121,7 +124,9 @@ class Estimand:
             Probabilities, indexed by the values of the outcome. Where the formula holds for any
             value of some variable, they are averaged over this variable's distribution, and the
             spread, greatest minus least, is in the series' name and in ``attrs["spread"]``: far
-            from 0 it says that the graph is wrong.
+            from 0 it says that the graph is wrong. ``attrs["spread p"]`` is how often sampling
+            alone spreads them as far, by bootstrap of rows that all count alike; it takes several
+            rows in each cell.
 
         Raises:
             ValueError: A cell that the formula conditions on is empty (positivity); values are
@@ -153,6 +158,70 @@ class Estimand:
             fixed = {n: chosen.get(label, read_label(label)) for n, label in self.labels.items()}
             title = str(self.query)
         return evaluate(self.expression, self.outcome, fixed, source, weights, title)
+
+    def estimate(
+        self, data: Any, values: tuple[Any, Any] = (1.0, 0.0), **options: Unpack[Options]
+    ) -> Estimate:
+        r"""Return the effect of one value of a treatment against another, with its interval.
+
+        ``E[Y | do(X=a)] - E[Y | do(X=b)]``, from rows of variables of any kind, and beside it the
+        difference without adjustment. A treatment of up to ten whole numbers, or of words, has
+        levels: the two named ones are compared, each with a regression and a propensity of its
+        own, this one against all other levels. Any other treatment is a dose, which
+        ``"regression"`` and ``"plug-in"`` take.
+
+        ================  ============================================  =======================
+        ``method``        what must be right                            interval
+        ================  ============================================  =======================
+        ``"aipw"``        the outcome model or the treatment model      influence function
+        ``"regression"``  the outcome model                             influence function
+        ``"weighting"``   the treatment model                           influence function
+        ``"plug-in"``     a model of each factor of the formula; for    bootstrap
+                          front door and others too
+        ================  ============================================  =======================
+
+        Rows that lack a value that is needed are left out, and counted on the card.
+
+        Args:
+            data: A DataFrame, or a mapping from name to values.
+            values: The value of the treatment, and the one it is compared with.
+            options: See `pyrocausal.estimation.Options`: ``method``, ``population``, ``level``,
+                ``splits``, ``folds``, ``trim``, ``outcome_model``, ``treatment_model``,
+                ``squares``, ``factors``, ``models``, ``replicates`` and ``seed``.
+
+        Returns:
+            The effect; its ``details`` hold the naive difference, what adjusting changes, and
+            the interval of this change. An effect that the graph says is nil is 0.
+
+        Raises:
+            ValueError: An estimand that the method can't take; a value that no row has; an option
+                that makes no sense.
+            TypeError: An outcome of words, or a model without ``fit`` or ``predict``.
+            UnknownVariable: A column that the formula needs is not there.
+
+        Example:
+            >>> from pyrocausal import CausalGraph, datasets, identify
+            >>> z = ["sex", "race", "age", "education", "smokeintensity", "smokeyrs", "exercise"]
+            >>> z += ["active", "wt71"]
+            >>> graph = CausalGraph(
+            ...     [("qsmk", "wt82_71"), *((c, to) for c in z for to in ("qsmk", "wt82_71"))]
+            ... )
+            >>> codes = ["sex", "race", "education", "exercise", "active"]
+            >>> effect = identify(graph, "wt82_71", do="qsmk").estimate(
+            ...     datasets.nhefs(), factors=codes, seed=0
+            ... )
+            >>> 3.2 < effect.value < 3.7, 0.45 < effect.se < 0.60
+            (True, True)
+
+        References:
+            Robins, Rotnitzky, Zhao (1994), Estimation of regression coefficients when some
+            regressors are not always observed.
+            Chernozhukov et al. (2018), Double/debiased machine learning for treatment and
+            structural parameters.
+        """
+        from pyrocausal.estimation import estimate
+
+        return estimate(self, data, values, **options)
 
     @property
     def _scope(self) -> tuple[str, ...]:

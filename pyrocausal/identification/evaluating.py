@@ -20,6 +20,7 @@ from pyrocausal.identification.expressions import (
     probabilities_in,
     variable_of,
 )
+from pyrocausal.identification.spread import spread_of, spread_probability
 from pyrocausal.identification.tables import Array, DiscreteTable, read_tables
 
 if TYPE_CHECKING:
@@ -57,21 +58,32 @@ def evaluate(
     known = {name: value for name, value in fixed.items() if variable_of(name) in levels}
     codes = {name: _code(variable_of(name), value, levels) for name, value in known.items()}
     array = Evaluation(tables).run(expression, codes)
-    answer, spread = _averaged(outcome, array, tables)
-    if np.isnan(answer).any():
+    slices, law = _sliced(outcome, array, tables)
+    defined = (law > 0) & ~np.isnan(slices).any(1)
+    if not defined.any():
         raise _positivity(expression, tables, codes)
+    slices, law = slices[defined], law[defined]
+    answer = law / law.sum() @ slices
     names = list(map(variable_of, outcome))
     index: pd.Index[Any] = pd.Index(["probability"])
     if len(names) == 1:
         index = pd.Index(levels[names[0]], name=names[0])
     elif names:
         index = pd.MultiIndex.from_product([levels[n] for n in names], names=names)
-    series = pd.Series(answer.reshape(-1), index=index, name=title)
-    if spread is not None:
-        over = ", ".join(map(variable_of, free))
-        series = series.rename(f"{title}; spread over {over} {spread:.2g}")
-        series.attrs["spread"] = spread
-    return series
+    series = pd.Series(answer, index=index, name=title)
+    if not set(array.names) - {*outcome}:
+        return series
+    spread, over = spread_of(slices), ", ".join(map(variable_of, free))
+    series.attrs["spread"], text = spread, f"{spread:.2g}"
+    if weights is None and len(slices) > 1 and not isinstance(source, DiscreteTable):
+
+        def again(tables: Tables) -> Array:
+            array = Evaluation(tables).run(expression, codes)
+            return _sliced(outcome, array, tables)[0][defined]
+
+        p = series.attrs["spread p"] = spread_probability(slices, tables, again)
+        text += f" (p {p:.2g})"
+    return series.rename(f"{title}; spread over {over} {text}")
 
 
 def experiment_of(p: Probability) -> frozenset[str]:
@@ -181,22 +193,15 @@ def _code(name: str, value: Any, levels: Mapping[str, Any]) -> int:
     return int(places[0])
 
 
-def _averaged(
-    outcome: Sequence[str], array: NamedArray, tables: Tables
-) -> tuple[Array, float | None]:
-    """Return the outcome's probabilities averaged over free variables, and their spread."""
+def _sliced(outcome: Sequence[str], array: NamedArray, tables: Tables) -> tuple[Array, Array]:
+    """Return the outcome's probabilities for each value of free variables, and these ones' law."""
     first = next(iter(tables.values()))
     free = tuple(name for name in array.names if name not in outcome)
     shape = [len(first.levels[variable_of(name)]) for name in outcome]
     slices = array.aligned((*free, *outcome))
-    slices = np.broadcast_to(slices, (*slices.shape[: len(free)], *shape)).reshape(-1, *shape)
+    slices = np.broadcast_to(slices, (*slices.shape[: len(free)], *shape))
     law = first.margin(tuple(map(variable_of, free))).reshape(-1)
-    defined = (law > 0) & ~np.isnan(slices.reshape(len(slices), -1)).any(1)
-    if not defined.any():
-        return np.full(shape, np.nan), None
-    slices, law = slices[defined], law[defined]
-    spread = float(np.ptp(slices, axis=0).max()) if free else None
-    return np.tensordot(law / law.sum(), slices, 1), spread
+    return slices.reshape(len(law), -1), law
 
 
 def _positivity(expression: Expression, tables: Tables, fixed: Codes) -> ValueError:

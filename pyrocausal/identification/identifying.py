@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pyrocausal.errors import UnknownVariable
 from pyrocausal.graph.mixed_graph import MixedGraph, Names
 from pyrocausal.identification.admg import Admg, Nodes
-from pyrocausal.identification.assumptions import read_assumptions
+from pyrocausal.identification.assumptions import Assumptions, read_assumptions
 from pyrocausal.identification.counterfactual_text import (
     is_counterfactual,
     read_counterfactual,
@@ -83,7 +83,7 @@ def identify(
     g = Admg.from_graph(graph)
     if is_counterfactual(outcome):
         asked = read_counterfactual(str(outcome)).check(graph)
-        return solve_counterfactual(g, asked, read_assumptions(assumptions, graph))
+        return solve_counterfactual(g, asked, _assumed(assumptions, graph))
     query = query_of(outcome, do, given).check(graph)
     return solve(g, query, _experiments(available, g))
 
@@ -100,3 +100,15 @@ def _experiments(available: Iterable[Names], g: Admg) -> tuple[Nodes, ...]:
         if name not in g.nodes:
             raise UnknownVariable(name, g.nodes, "identify(available=)")
     return tuple(dict.fromkeys(sets))
+
+
+def _assumed(sentences: Iterable[str], graph: MixedGraph) -> Assumptions:
+    """Return the assumptions of a counterfactual query."""
+    found = read_assumptions(sentences, graph)
+    for assumed in found.monotone:
+        if assumed.sign < 0:
+            raise ValueError(
+                f"identify: got the assumption '{assumed}'; expected one that increases. Turn the "
+                f"values of {assumed.cause!r} round, in the query and in the data."
+            )
+    return found

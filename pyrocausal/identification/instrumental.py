@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import overload
 
+from pyrocausal.errors import UnknownVariable
 from pyrocausal.graph.mixed_graph import MixedGraph, Names
 from pyrocausal.identification.adjustment import backdoor_graph, on_causal_paths
 from pyrocausal.identification.admg import Admg, Nodes
@@ -126,13 +127,36 @@ class Instruments(Sequence[Instrument]):
             >>> instruments(graph, "Y", "X").is_valid("Z")
             True
         """
+        return self.why_not(name, given) is None
+
+    def why_not(self, name: str, given: Names = ()) -> str | None:
+        """Say why a variable is no instrument when some others are held fixed; None if it is one.
+
+        Raises:
+            UnknownVariable: A name is no observed variable of the graph.
+
+        Example:
+            >>> graph = pc.CausalGraph([("Z", "X"), ("X", "Y"), ("Z", "Y")])
+            >>> print(instruments(graph, "Y", "X").why_not("Z"))
+            Z reaches Y, or shares a cause with it, other than through X
+        """
         z, w = frozenset({name}), frozenset(listed(given))
-        return (
-            z | w <= self._allowed
-            and not z & w
-            and self._cut.separated(z, {self.outcome}, w)
-            and not self._cut.separated(z, {self.do}, w)
-        )
+        for unknown in sorted((z | w) - self._cut.nodes):
+            raise UnknownVariable(unknown, self._cut.nodes, "instruments")
+        if z & w:
+            return f"{name} can't be held fixed, since it is to vary"
+        barred = sorted((z | w) - self._allowed)
+        if barred:
+            return f"{', '.join(barred)} lies on, or below, a causal path, or is forbidden"
+        held = f" while {', '.join(sorted(w))} is held fixed" if w else ""
+        if not self._cut.separated(z, {self.outcome}, w):
+            return (
+                f"{name} reaches {self.outcome}, or shares a cause with it, other than through "
+                f"{self.do}{held}"
+            )
+        if self._cut.separated(z, {self.do}, w):
+            return f"{name} tells nothing of {self.do}{held}"
+        return None
 
     def __str__(self) -> str:
         lines = [f"Instruments for the effect of {self.do} on {self.outcome}"]

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pyrocausal.identification.adjustment import backdoor_graph, on_causal_paths
+from pyrocausal.identification.adjustment import adjusting
 from pyrocausal.identification.admg import Admg, Nodes
 from pyrocausal.identification.expressions import Expression, Probability, Sum
-from pyrocausal.identification.separators import Separators
 from pyrocausal.identification.simplifying import multiplied
 
 __all__ = ["NamedForm", "named_form"]
@@ -46,26 +45,18 @@ def named_form(g: Admg, y: Nodes, x: Nodes, given: Nodes) -> NamedForm | None:
 
 
 def _adjusted(g: Admg, y: Nodes, x: Nodes) -> NamedForm | None:
-    z = smallest_adjustment(g, y, x)
-    if z is None:
+    # First few variables, then early ones.
+    cost = {node: float(len(g.order) ** 2 + rank) for node, rank in g.rank.items()}
+    smallest = adjusting(g, x, y, g.nodes - x - y).cheapest(cost)
+    if smallest is None:
         return None
+    z = g.sorted(smallest)
     if not z:
         why = "the empty set meets the adjustment criterion"
         return NamedForm("no confounding", why, Probability(y, x), ())
     body = multiplied([Probability(y, x | set(z)), Probability(frozenset(z))])
     why = f"{{{', '.join(z)}}} meets the adjustment criterion, and no smaller set does"
     return NamedForm("adjustment", why, Sum(frozenset(z), body), z)
-
-
-def smallest_adjustment(g: Admg, y: Nodes, x: Nodes) -> tuple[str, ...] | None:
-    """Return a smallest adjustment set, the earliest in the order, or None without any."""
-    causal = on_causal_paths(g, x, y)
-    allowed = g.nodes - g.descendants(causal) - x - y
-    # First few variables, then early ones.
-    many = len(g.order) ** 2
-    cost = {node: float(many + rank) for node, rank in g.rank.items()}
-    best = Separators(backdoor_graph(g, x, causal), x, y, allowed).cheapest(cost)
-    return None if best is None else g.sorted(best)
 
 
 def _front_door(g: Admg, y: Nodes, x: Nodes) -> NamedForm | None:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from pyrocausal.errors import NotIdentified
 from pyrocausal.identification.admg import Admg, Nodes
+from pyrocausal.identification.do_calculus import conditions_that_act
 from pyrocausal.identification.estimand import Estimand, Step
 from pyrocausal.identification.expressions import Expression, size, verdict_of
 from pyrocausal.identification.hedges import Hedge
@@ -65,21 +66,11 @@ class Unknown(Exception):
 def _sorted_out(
     g: Admg, query: Query, printer: Printer, steps: list[Step]
 ) -> tuple[Nodes, Nodes, Nodes]:
-    """Return outcome, actions and conditions: what acts alike made an action, idle ones dropped.
-
-    The first is the loop of IDC: while a condition z has ``Y _||_ z | X, Z less z`` where edges
-    into X and out of z are cut, setting it is the same as seeing it.
-    """
+    """Return outcome, actions and conditions: what acts alike made an action, idle ones dropped."""
     y, x, z = map(frozenset, (query.outcome, query.do, query.given))
-    moving = True
-    while moving:
-        moving = False
-        for name in g.sorted(z):
-            rest = x | z - {name}
-            if g.cut(into=x, out_of=[name]).separated(y, [name], rest):
-                x, z, moving = x | {name}, z - {name}, True
-                break
-    if z != frozenset(query.given):
+    acting = conditions_that_act(g, y, x, z)
+    x, z = x | acting, z - acting
+    if acting:
         steps.append(Step("rule 2 of the do-calculus (IDC)", printer.probability(y, z, x)))
     idle = x - g.cut(into=x).ancestors(y | z)
     if idle:

@@ -19,7 +19,7 @@ from pyrocausal.mechanisms.base import (
 )
 from pyrocausal.mechanisms.encoder import ParentEncoder, Parents
 
-__all__ = ["Flow", "FlowTransform"]
+__all__ = ["Flow", "FlowTransform", "import_zuko"]
 
 
 @final
@@ -77,7 +77,7 @@ class Flow(Mechanism):
             check_count(number, name)
         check_count(1 if size is None else size, "size")
         check_counts(hidden, "hidden")
-        zuko = _import_zuko()
+        zuko = import_zuko()
         self.encoder = ParentEncoder(parents)
         self.parents, self.size = self.encoder.parents, size
         self.bins, self.splines, self.hidden, self.activation = bins, splines, hidden, activation
@@ -157,13 +157,18 @@ def _bound(module: nn.Module) -> nn.Module:
     return twin
 
 
-def _import_zuko() -> Any:
+def import_zuko() -> Any:
+    """Import zuko, and leave the validation of distributions as it was.
+
+    Raises:
+        ImportError: It is not installed.
+    """
     validate = torch.distributions.Distribution._validate_args
     try:
         import zuko
     except ImportError as error:
         raise ImportError(
-            "Flow needs the library zuko. Install it with: pip install 'pyrocausal[flows]'"
+            "Flows need the library zuko. Install it with: pip install 'pyrocausal[flows]'"
         ) from error
     finally:
         # Importing zuko switches off the validation of every distribution in the process.

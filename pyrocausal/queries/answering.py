@@ -10,8 +10,10 @@ import torch
 from torch import Tensor
 
 from pyrocausal.answers import Effect, Interval, normal_interval
+from pyrocausal.interventions import read_worlds
 from pyrocausal.queries.asking import Asked, Question
 from pyrocausal.queries.scales import compare, standard_error
+from pyrocausal.verbs.fitted import left_open
 
 __all__ = ["Measured", "answer", "compared", "mean_of", "measure_pair"]
 
@@ -100,7 +102,7 @@ def answer(
         rung=rung or question.rung,
         routes=units.routes,
         assumptions=(*units.assumptions, *assumes),
-        warnings=(*notes, *measured.warnings),
+        warnings=(*notes, *measured.warnings, *_undetermined(question)),
         index=index,
         bounds=_bounds(measured, spread, question.level),
         details={
@@ -110,6 +112,13 @@ def answer(
             "seed": question.seed,
         },
     )
+
+
+def _undetermined(question: Question) -> tuple[str, ...]:
+    """Say whether the data that the model was fitted to leave the outcome under the action open."""
+    worlds = [world for action in question.actions for world in read_worlds(action)[0]]
+    words = left_open(question.scm._core, worlds, question.outcome.names)
+    return (words,) if words else ()
 
 
 Spread = tuple[Tensor, Tensor] | None
@@ -126,7 +135,7 @@ def _uncertain(
     sources: dict[str, Any] = {"Monte Carlo": _plain(measured.se)}
     core, spread = question.scm._core, None
     if core.law is not None:
-        found, fewer = [], replace(question, num_samples=min(question.num_samples, AMONG))
+        found, fewer = [], _fewer(question, measured)
         for draw in range(len(core.law.draws)):
             with core.law.at(core, draw):
                 found.append(measure(fewer))
@@ -138,6 +147,15 @@ def _uncertain(
     elif core.report is not None:
         return None, None, {"interval": "none: the SCM was fitted without uncertainty="}
     return normal_interval(_plain(measured.value), sources, question.level), spread, {}
+
+
+def _fewer(question: Question, measured: Measured) -> Question:
+    """Ask of fewer units, still of enough that are meant."""
+    if question.inputs is not None:
+        return replace(question, fewest=1)
+    chosen = measured.asked.chosen
+    share = 1.0 if chosen is None else chosen.double().mean().item()
+    return replace(question, num_samples=min(question.num_samples, round(AMONG / share)), fewest=1)
 
 
 def _bounds(measured: Measured, spread: Spread, level: float) -> Interval | None:

@@ -21,7 +21,7 @@ from pyrocausal.queries.scales import Scale, read_scale
 if TYPE_CHECKING:
     from pyrocausal.model import SCM
 
-__all__ = ["SAMPLES", "Asked", "Options", "Question", "action_on", "pair", "question"]
+__all__ = ["SAMPLES", "Asked", "Options", "Question", "action_on", "introduce", "pair", "question"]
 
 SAMPLES: Final = 20_000
 FEWEST: Final = 30  # units, below which a mean has no error to speak of
@@ -68,6 +68,7 @@ class Question:
         seed: Gives the same units again.
         scale: How two means are compared.
         level: Level of the interval.
+        fewest: Number of units that a mean is taken over, at least.
     """
 
     scm: SCM
@@ -81,6 +82,7 @@ class Question:
     seed: int
     scale: Scale
     level: float
+    fewest: int = FEWEST
 
     @cached_property
     def worlds(self) -> list[str]:
@@ -149,10 +151,12 @@ class Question:
         if self.given is None:
             return None
         chosen = self.given(units.factual)
-        if int(chosen.sum()) < FEWEST:
+        _check_shape("given", chosen, units)
+        fewest = self.fewest if units.draws is None else 1
+        if int(chosen.sum()) < fewest:
             raise ValueError(
                 f"given ({self.given.text}) holds for {int(chosen.sum())} of {chosen.numel()} units; "
-                f"expected at least {FEWEST}. Widen the condition, or raise num_samples."
+                f"expected at least {fewest}. Widen the condition, or raise num_samples."
             )
         return chosen
 
@@ -178,6 +182,8 @@ class Asked:
             Shape ``(unit,)``, or ``(draw, unit)`` where the units were seen and all are meant.
         """
         outcomes = [self.question.outcome(world) for world in values]
+        for outcome in outcomes:
+            _check_shape("outcome", outcome, self.units)
         if self.chosen is None:
             return outcomes
         return [outcome[self.chosen] for outcome in outcomes]
@@ -187,8 +193,25 @@ class Asked:
         return self.of(self.units.worlds(self.question.actions))
 
     def replicates(self, outcomes: Tensor) -> Tensor:
-        """Return what varies by chance alone: each unit's outcome, or each draw's mean."""
-        return outcomes if outcomes.ndim == 1 else outcomes.mean(1)
+        """Return what varies by chance alone: each unit's outcome, or each draw's mean.
+
+        Of units that were seen and of which some are meant, a draw counts by how many it has.
+        """
+        if self.units.draws is None:
+            return outcomes
+        if self.chosen is None:
+            return outcomes.mean(1)
+        mean, draw = outcomes.mean(), self.chosen.nonzero()[:, 0]
+        pulls = outcomes.new_zeros(self.units.draws).index_add(0, draw, outcomes - mean)
+        return mean + pulls * (self.units.draws / len(outcomes))
+
+    def among(self, inside: Tensor) -> Asked:
+        """Return the same question of some of the units that are meant."""
+        if self.chosen is None:
+            return Asked(self.question, self.units, inside)
+        chosen = self.chosen.clone()
+        chosen[self.chosen] = inside
+        return Asked(self.question, self.units, chosen)
 
 
 def question(
@@ -211,14 +234,20 @@ def question(
 
     if not isinstance(scm, Model):
         raise TypeError(f"Expected an SCM; got {type(scm).__name__}. Make one by pc.SCM(program).")
+    if scm._standing.evidence:
+        raise ValueError(
+            f"A question was asked of {scm!r}. Ask the SCM without condition(...), and say which "
+            "units are meant by given=, or what was seen of them by evidence=."
+        )
     said = options or {}
     _check_options(said)
+    introduce(scm, said)
     inputs, evidence = said.get("inputs"), said.get("evidence")
     seed = said.get("seed")
     seed = draw_seed() if seed is None else seed
     size = count_of(said.get("num_samples", SAMPLES), "num_samples")
     if inputs is not None and evidence is None:
-        size = max(len(value) for value in inputs.values() if hasattr(value, "__len__"))
+        size = max((len(value) for value in inputs.values() if _rows(value)), default=size)
     if actions:
         scm.do(list(actions))  # what can't be done is told before anything is drawn
     level = said.get("level", 0.95)
@@ -285,7 +314,7 @@ def _read_given(
         return None, None
     example = sampled(scm, min(size, EXAMPLES), _first_of(inputs, EXAMPLES), seed).factual
     condition = read_condition(given, scm.variables, example)
-    if isinstance(given, Mapping) and any(not scm.variables[name].discrete for name in given):
+    if isinstance(given, Mapping) and any(_continuous(scm, name) for name in given):
         return condition, {name: float(value) for name, value in given.items()}
     return condition, None
 
@@ -301,7 +330,32 @@ def _check_options(said: Mapping[str, Any]) -> None:
             )
 
 
+def introduce(scm: SCM, options: Options) -> None:
+    """Show the program its first arguments, without which its variables are not known."""
+    inputs = options.get("inputs")
+    if inputs is not None:
+        scm.sample(1, inputs=_first_of(inputs, 1), seed=0)
+
+
+def _continuous(scm: SCM, name: str) -> bool:
+    variable = scm.variables[name]
+    return not (variable.discrete or variable.deterministic)
+
+
+def _check_shape(what: str, found: Tensor, units: Population) -> None:
+    shape = (units.size,) if units.draws is None else (units.draws, units.size)
+    if found.shape != shape:
+        raise ValueError(
+            f"{what} has the shape {tuple(found.shape)}; expected one number a unit, {shape}. "
+            'Give a function that makes one of several, such as lambda v: v["Y"].sum(-1).'
+        )
+
+
+def _rows(value: Any) -> bool:
+    return hasattr(value, "__len__") and getattr(value, "ndim", 1) > 0
+
+
 def _first_of(inputs: Mapping[str, Any] | None, number: int) -> Mapping[str, Any] | None:
     if inputs is None:
         return None
-    return {n: v[:number] if hasattr(v, "__len__") else v for n, v in inputs.items()}
+    return {n: v[:number] if _rows(v) else v for n, v in inputs.items()}

@@ -15,6 +15,7 @@ from pyrocausal.engine.structural import StructuralRun
 from pyrocausal.errors import UnknownVariable
 from pyrocausal.noise.streams import draw_seed
 from pyrocausal.queries.shapley import Shares, shapley
+from pyrocausal.verbs.standing import Standing
 
 if TYPE_CHECKING:
     from pyrocausal.model import SCM
@@ -83,6 +84,11 @@ def attribute(
     if score not in ("value", "tail"):
         raise ValueError(f'score got {score!r}; expected "value" or "tail".')
     seed, size = draw_seed() if seed is None else seed, count_of(num_samples, "num_samples")
+    if scm._standing != Standing():
+        raise ValueError(
+            f"attribute() got {scm!r}; expected an SCM as it was made. Ask it without do(...) and "
+            "condition(...)."
+        )
     above = scm.graph.ancestors(target) | {target}
     causes = [n for n, v in scm.variables.items() if n in above and not v.deterministic]
     game: _Root | _Change

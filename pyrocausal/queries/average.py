@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 from pyrocausal.answers import Effect
 from pyrocausal.queries.answering import answer, measure_pair
-from pyrocausal.queries.asking import Options, action_on, pair, question
+from pyrocausal.queries.asking import Options, action_on, introduce, pair, question
 from pyrocausal.queries.scales import write
 
 if TYPE_CHECKING:
@@ -169,6 +169,7 @@ def atu(
 def _among(
     scm: SCM, treatment: str, outcome: Any, side: int, values: tuple[Any, Any], options: Options
 ) -> Effect:
+    introduce(scm, options)
     value, told = pair(values)[side], options.get("given")
     variable = scm.variables.get(treatment)
     if variable is not None and not variable.discrete:

@@ -10,7 +10,15 @@ from torch import Tensor
 
 from pyrocausal.answers import Effect
 from pyrocausal.queries.answering import Measured, answer, mean_of
-from pyrocausal.queries.asking import FEWEST, Asked, Options, Question, action_on, pair, question
+from pyrocausal.queries.asking import (
+    Asked,
+    Options,
+    Question,
+    action_on,
+    introduce,
+    pair,
+    question,
+)
 from pyrocausal.queries.couplings import Joint, coupling_of, joint, once_seen, probability
 
 if TYPE_CHECKING:
@@ -222,7 +230,8 @@ def _joint(
     """Ask for ``P(Y(x)=1, Y(x')=0)``, where ``seen`` is which value X had and what Y was."""
     if "scale" in options:
         raise TypeError(f"{name} is a probability and has no scale.")
-    event = _event(scm, outcome)
+    introduce(scm, options)
+    event = _event(scm, outcome, options.get("inputs"))
     actions = [action_on(treatment, value) for value in pair(values)]
     asked = question(scm, event, actions, options)
     (variable,) = asked.outcome.names
@@ -254,7 +263,7 @@ def _among(
         chosen = chosen & (factual[variable] == value)
     if asked.chosen is not None:
         chosen = chosen & asked.chosen
-    fewest = FEWEST if asked.units.draws is None else 1
+    fewest = asked.question.fewest if asked.units.draws is None else 1
     if int(chosen.sum()) < fewest:
         world = asked.question.worlds[seen[0]]
         raise ValueError(
@@ -291,7 +300,8 @@ def _shares(
 ) -> Joint:
     """Return each unit's probability of the outcome in the first world alone."""
     model, factual = asked.question.scm, asked.units.factual
-    treated, control = (probability(model, world, variable, value) for world in worlds)
+    inputs = asked.question.inputs
+    treated, control = (probability(model, world, variable, value, inputs) for world in worlds)
     shares = joint(treated, control, coupling)
     if asked.chosen is not None or asked.units.draws is not None:
         at = [
@@ -303,7 +313,7 @@ def _shares(
     return shares if chosen is None else shares.map(lambda share: share[chosen])
 
 
-def _event(scm: SCM, outcome: Any) -> dict[str, float]:
+def _event(scm: SCM, outcome: Any, inputs: Mapping[str, Any] | None) -> dict[str, float]:
     """Read an outcome that is 0 or 1."""
     if isinstance(outcome, Mapping):
         if len(outcome) != 1:
@@ -318,7 +328,8 @@ def _event(scm: SCM, outcome: Any) -> dict[str, float]:
             'such as {"Y": 2}.'
         )
     if outcome in scm.variables:
-        values = scm.sample(200, variables=[outcome], seed=0)[outcome]
+        rows = question(scm, outcome, [], {"inputs": inputs, "num_samples": 200, "seed": 0})
+        values = rows.ask().units.factual[outcome]
         if not bool(((values == 0) | (values == 1)).all()):
             raise ValueError(
                 f"{outcome!r} takes values other than 0 and 1. Ask for an event, such as "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -18,7 +18,13 @@ if TYPE_CHECKING:
 __all__ = ["Joint", "coupling_of", "joint", "once_seen", "probability"]
 
 
-def probability(scm: SCM, world: Mapping[str, Tensor], name: str, value: float) -> Tensor:
+def probability(
+    scm: SCM,
+    world: Mapping[str, Tensor],
+    name: str,
+    value: float,
+    inputs: Mapping[str, Any] | None = None,
+) -> Tensor:
     """Return how likely a variable is to take a value, given its causes in a world.
 
     Args:
@@ -26,6 +32,7 @@ def probability(scm: SCM, world: Mapping[str, Tensor], name: str, value: float) 
         world: The values of all variables, shape ``(unit,)`` or ``(draw, unit)``.
         name: The variable.
         value: The value.
+        inputs: The program's arguments by name, units first.
 
     Returns:
         A probability for each unit (and draw), float64.
@@ -47,7 +54,20 @@ def probability(scm: SCM, world: Mapping[str, Tensor], name: str, value: float) 
     drawn = {n: v for n, v in rows.items() if not variables[n].deterministic}
     outcome = torch.full_like(world[name].reshape(-1), value)
     alone = scm.do(drawn) if drawn else scm
-    return alone.log_prob({**drawn, name: outcome}).to(torch.float64).exp().reshape(shape)
+    again = _repeated(inputs, shape[-1], len(outcome))
+    density = alone.log_prob({**drawn, name: outcome}, inputs=again)
+    return density.to(torch.float64).exp().reshape(shape)
+
+
+def _repeated(inputs: Mapping[str, Any] | None, units: int, rows: int) -> Mapping[str, Any] | None:
+    """Repeat the inputs of the units for each draw."""
+    if inputs is None or units == rows:
+        return inputs
+    tensors = {name: torch.as_tensor(value) for name, value in inputs.items()}
+    return {
+        name: v.repeat(rows // units, *[1] * (v.ndim - 1)) if v.shape[:1] == (units,) else v
+        for name, v in tensors.items()
+    }
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from torch import Tensor
 from pyrocausal.answers import Effect
 from pyrocausal.interventions import Grid
 from pyrocausal.queries.answering import Measured, answer, mean_of
-from pyrocausal.queries.asking import Options, Question, action_on, pair, question
+from pyrocausal.queries.asking import Asked, Options, Question, action_on, pair, question
 
 if TYPE_CHECKING:
     from pyrocausal.model import SCM
@@ -71,8 +71,8 @@ def quantile_effect(
 
     def measure(asked: Question) -> Measured:
         whole = asked.ask()
-        worlds = [outcomes.flatten() for outcomes in whole.outcomes()]
-        parts = [_quantile(worlds, one, of) for one in levels]
+        worlds = whole.outcomes()
+        parts = [_quantile(whole, worlds, one, of) for one in levels]
         value, error = (torch.stack(part) for part in zip(*parts, strict=True))
         single = isinstance(q, int | float)
         return Measured(value[0] if single else value, error[0] if single else error, whole)
@@ -140,27 +140,22 @@ def dose_response(
     return answer(asked, measure, text, index=index)
 
 
-def _quantile(worlds: list[Tensor], q: float, of: str) -> tuple[Tensor, Tensor]:
+def _quantile(asked: Asked, worlds: list[Tensor], q: float, of: str) -> tuple[Tensor, Tensor]:
     """Return a quantile, or a difference of two, and its Monte Carlo error."""
     if of == "individual":
         effects = worlds[0] - worlds[1]
         value = effects.quantile(q)
-        return value, _spread(_influence(effects, value, q))
+        return value, mean_of(asked, _influence(effects, value, q))[1]
     values = [outcomes.quantile(q) for outcomes in worlds]
     pulls = [_influence(y, at, q) for y, at in zip(worlds, values, strict=True)]
-    return values[0] - values[1], _spread(pulls[0] - pulls[1])
+    return values[0] - values[1], mean_of(asked, pulls[0] - pulls[1])[1]
 
 
 def _influence(outcomes: Tensor, at: Tensor, q: float) -> Tensor:
     """Return each unit's pull on the quantile, ``(q - 1{y <= Q}) / f(Q)``."""
-    share = min(0.5 * min(q, 1 - q), len(outcomes) ** -0.3)
+    share = min(0.5 * min(q, 1 - q), outcomes.numel() ** -0.3)
     ends = torch.tensor([q - share, q + share], dtype=outcomes.dtype, device=outcomes.device)
     low, high = outcomes.quantile(ends)
     sparsity = (high - low) / (2 * share)  # 1 / f(Q), by the difference quotient of quantiles
     pulls: Tensor = sparsity * (q - (outcomes <= at).to(outcomes.dtype))
     return pulls
-
-
-def _spread(pulls: Tensor) -> Tensor:
-    error: Tensor = pulls.std() / len(pulls) ** 0.5
-    return error

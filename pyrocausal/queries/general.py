@@ -11,7 +11,7 @@ from torch import Tensor
 from pyrocausal.answers import Effect
 from pyrocausal.errors import UnknownVariable
 from pyrocausal.queries.answering import Measured, answer, mean_of
-from pyrocausal.queries.asking import FEWEST, Asked, Options, Question, question
+from pyrocausal.queries.asking import Asked, Options, Question, question
 from pyrocausal.queries.average import contrast
 from pyrocausal.queries.potential import Expression, Potential
 
@@ -99,14 +99,16 @@ def _measure(asked: Question, query: Expression, told: Any) -> Measured:
     chosen = whole.chosen
     if isinstance(told, Expression):
         chosen = told.value(worlds) if chosen is None else chosen & told.value(worlds)
-        if int(chosen.sum()) < FEWEST:
+        fewest = asked.fewest if whole.units.draws is None else 1
+        if int(chosen.sum()) < fewest:
             raise ValueError(
                 f"given ({told!r}) holds for {int(chosen.sum())} of {chosen.numel()} units; "
-                f"expected at least {FEWEST}. Raise num_samples."
+                f"expected at least {fewest}. Raise num_samples."
             )
     if chosen is not None:
         values = values[chosen]
-    return Measured(*mean_of(whole, values), Asked(asked, whole.units, chosen))
+    meant = Asked(asked, whole.units, chosen)
+    return Measured(*mean_of(meant, values), meant)
 
 
 class _Worlds:
@@ -136,8 +138,9 @@ def _actions(potentials: list[Potential]) -> list[Any]:
 
 
 def _rung(asked: Question, query: Expression, told: Any) -> int:
-    acted = list(query.potentials())
-    if all(potential.do is None for potential in acted) and told is None and not asked.given:
+    events = [query, told] if isinstance(told, Expression) else [query]
+    acted = [potential.do for event in events for potential in event.potentials()]
+    if all(do is None for do in acted):
         return 1
     apart = query.linear and not isinstance(told, Expression) and asked.rung == 2
     return 2 if apart else 3

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from pyrocausal.answers import Effect, Interval
 from pyrocausal.queries.asking import Options, action_on, pair, question
-from pyrocausal.queries.scales import compare, write
+from pyrocausal.queries.scales import Scale, compare, standard_error, write
 
 if TYPE_CHECKING:
     from pyrocausal.model import SCM
@@ -64,14 +64,15 @@ def ite(
         )
     actions = [action_on(treatment, value) for value in pair(values)]
     asked = question(scm, outcome, actions, options)
-    units = asked.ask().units
-    treated, control = (asked.outcome(world) for world in units.worlds(actions))
+    whole = asked.ask()
+    units = whole.units
+    treated, control = whole.outcomes()
     draws = len(treated)
     labels = pd.RangeIndex(units.size, name="unit") if units.units is None else units.units
     one, other = (asked.outcome.named(world).text for world in asked.worlds)
     return Effect(
         value=compare(treated.mean(0), control.mean(0), asked.scale),
-        se=(treated - control).std(0) / draws**0.5 if draws > 1 else None,
+        se=_errors(treated, control, asked.scale) if draws > 1 else None,
         interval=_spread(treated - control, asked.level) if asked.scale == "difference" else None,
         query=f"{write(one, other, asked.scale)}, unit by unit",
         rung=3,
@@ -80,6 +81,11 @@ def ite(
         index=labels,
         details={"draws": draws, "seed": asked.seed},
     )
+
+
+def _errors(treated: Tensor, control: Tensor, scale: Scale) -> Tensor:
+    pairs = zip(treated.unbind(1), control.unbind(1), strict=True)
+    return torch.stack([standard_error(one, other, scale) for one, other in pairs])
 
 
 def _spread(effects: Tensor, level: float) -> Interval:

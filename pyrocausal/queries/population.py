@@ -11,6 +11,7 @@ from torch import Tensor
 
 from pyrocausal.engine.abduction import Abduction
 from pyrocausal.noise.streams import draw_seed
+from pyrocausal.verbs.fitted import unwarned
 
 if TYPE_CHECKING:
     from pyrocausal.model import SCM
@@ -57,9 +58,10 @@ class Population:
 
     def worlds(self, interventions: Sequence[Any]) -> list[Values]:
         """Return the values of all variables in each world, shape ``(unit, ...)``."""
-        answer = self.scm.do(list(interventions)).sample(
-            self.size, inputs=self.inputs, latent=True, seed=self.seed
-        )
+        with unwarned():
+            answer = self.scm.do(list(interventions)).sample(
+                self.size, inputs=self.inputs, latent=True, seed=self.seed
+            )
         self.assumptions = answer.assumptions
         return _apart(answer, answer.shared, 0, len(interventions))
 
@@ -92,14 +94,15 @@ class Evidenced(Population):
         return {name: value[:, 0] for name, value in self.abduction.factual.items()}
 
     def worlds(self, interventions: Sequence[Any]) -> list[Values]:
-        answer = self.scm.counterfactual(
-            self.evidence,
-            list(interventions),
-            inputs=self.inputs,
-            num_draws=self.draws or 1,
-            abduction=self.abduction,
-            seed=self.seed,
-        )
+        with unwarned():
+            answer = self.scm.counterfactual(
+                self.evidence,
+                list(interventions),
+                inputs=self.inputs,
+                num_draws=self.draws or 1,
+                abduction=self.abduction,
+                seed=self.seed,
+            )
         self.assumptions = answer.assumptions
         values = {
             name: value if "unit" in answer.dims else value.unsqueeze(2)

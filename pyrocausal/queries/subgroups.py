@@ -12,7 +12,7 @@ from torch import Tensor
 from pyrocausal.answers import Effect
 from pyrocausal.errors import UnknownVariable
 from pyrocausal.queries.answering import Measured, answer, compared
-from pyrocausal.queries.asking import FEWEST, Asked, Options, action_on, pair, question
+from pyrocausal.queries.asking import Asked, Options, action_on, introduce, pair, question
 from pyrocausal.queries.scales import write
 
 if TYPE_CHECKING:
@@ -65,12 +65,13 @@ def cate(
         >>> effect.value.round(decimals=3).tolist(), effect.index.tolist()
         ([1.0, 2.0], [0.0, 1.0])
     """
+    introduce(scm, options)
     _check_modifier(by, scm)
     actions = [action_on(treatment, value) for value in pair(values)]
     asked = question(scm, outcome, actions, options)
     whole = asked.ask()
     modifier = _chosen(whole, by)
-    groups, index = _groups(modifier, scm.variables[by].discrete, bins, by)
+    groups, index = _groups(modifier, _levelled(scm, by, modifier), bins, by)
     rung = 3 if by in asked.reached or asked.rung == 3 else 2
     text = f"{write(asked.mean(0), asked.mean(1), asked.scale)}, by {by}"
     return answer(
@@ -94,12 +95,21 @@ def _chosen(asked: Asked, by: str) -> Tensor:
     return values if asked.chosen is None else values[asked.chosen]
 
 
+def _levelled(scm: SCM, by: str, modifier: Tensor) -> bool:
+    """Whether the modifier takes a few values only, such as an event made of others."""
+    variable = scm.variables[by]
+    few = variable.deterministic and len(modifier.unique()) <= MOST_GROUPS
+    return variable.discrete or few
+
+
 def _groups(
     modifier: Tensor, discrete: bool, bins: int | Sequence[float], by: str
 ) -> tuple[list[tuple[float, float]], Any]:
     """Return the ends of each subgroup, the upper one left out, and the labels."""
     import pandas as pd
 
+    if isinstance(bins, int) and bins < 1:
+        raise ValueError(f"bins got {bins}; expected a number of ranges, such as 5.")
     if discrete:
         levels = modifier.unique().tolist()
         if len(levels) > MOST_GROUPS:
@@ -124,12 +134,13 @@ def _measure(asked: Asked, by: str, groups: Sequence[tuple[float, float]]) -> Me
     parts = []
     for low, high in groups:
         inside = modifier == low if low == high else (low <= modifier) & (modifier <= high)
-        if int(inside.sum()) < FEWEST:
+        fewest = asked.question.fewest if asked.units.draws is None else 1
+        if int(inside.sum()) < fewest:
             raise ValueError(
                 f"by {by!r}: {int(inside.sum())} units lie in {low:.4g} to {high:.4g}; expected at "
-                f"least {FEWEST}. Take fewer bins, or more samples."
+                f"least {fewest}. Take fewer bins, or more samples."
             )
-        parts.append(compared(asked, treated[inside], control[inside]))
+        parts.append(compared(asked.among(inside), treated[inside], control[inside]))
     return Measured(
         torch.stack([part.value for part in parts]),
         torch.stack([part.se for part in parts]),

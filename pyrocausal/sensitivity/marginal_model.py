@@ -226,10 +226,11 @@ class _Sample:
         quantiles = None
         if quantile is not None:
             low, high = 1 / (1 + factor), factor / (1 + factor)
-            quantiles = tuple(
-                tuple(numbers(quantile(arm, p), "a quantile", len(outcome)) for p in (low, high))
-                for arm in (0, 1)
-            )
+
+            def at(arm: int, share: float) -> Array:
+                return numbers(quantile(arm, share), "a quantile", len(outcome))
+
+            quantiles = tuple((at(arm, low), at(arm, high)) for arm in (0, 1))
         propensity = _propensities(e, len(outcome))
         return cls(outcome, treated, propensity, factor, labels, quantiles)
 
@@ -277,9 +278,7 @@ def _bootstrap(
     return float(np.quantile(found[:, 0], tail)), float(np.quantile(found[:, 1], 1 - tail))
 
 
-def _resample(
-    treated: npt.NDArray[np.bool_], rng: np.random.Generator
-) -> npt.NDArray[np.intp]:
+def _resample(treated: npt.NDArray[np.bool_], rng: np.random.Generator) -> npt.NDArray[np.intp]:
     """Draw units with replacement, until both arms are there."""
     while True:
         rows = rng.integers(len(treated), size=len(treated))

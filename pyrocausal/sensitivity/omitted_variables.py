@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from math import copysign, inf, isfinite, log, sqrt
 from typing import NamedTuple
 
@@ -146,9 +147,7 @@ def partial_r2(t: float, df: float) -> float:
     return t * t / (t * t + df)
 
 
-def robustness_value(
-    t: float, df: float, q: float = 1.0, alpha: float = 0.05
-) -> RobustnessValue:
+def robustness_value(t: float, df: float, q: float = 1.0, alpha: float = 0.05) -> RobustnessValue:
     r"""Return how strong a confounder must be to overturn a regression's coefficient.
 
     .. math:: RV = (\sqrt{f^4 + 4 f^2} - f^2) / 2, \quad f = q |t| / \sqrt{df}
@@ -302,6 +301,7 @@ def benchmark(r2_treatment: float, r2_outcome: float, times: float = 1.0) -> Str
     return Strength(times * odds, min(1.0, growth * r2_outcome / (1 - r2_outcome)))
 
 
+@lru_cache(maxsize=64)  # a report asks for few, each many times
 def critical_t(alpha: float, df: float) -> float:
     """Return what ``|t|`` exceeds with probability ``alpha``.
 

@@ -123,7 +123,7 @@ def _mark(shown: list[tuple[Benchmark, AdjustedEstimate]], ax: Axes) -> None:
         for (found, _), point in zip(mine, points, strict=True):
             last = found is mine[-1][0]
             ax.annotate(
-                f"{found.times:g} × {name}" if last else f"{found.times:g}",
+                f"{found.times:g} x {name}" if last else f"{found.times:g}",
                 point,
                 (5, 3),
                 textcoords="offset points",

@@ -1,4 +1,4 @@
-"""The two regressions that a report rests on: least squares, and the propensity's logit."""
+"""The linear regression that a report rests on: coefficients, errors and partial R2s."""
 
 from __future__ import annotations
 
@@ -11,14 +11,11 @@ import numpy as np
 
 from pyrocausal.sensitivity.columns import Array, numbers
 
-__all__ = ["LeastSquares", "columns_of_covariate", "propensities", "standardized"]
-
-_PENALTY = 1e-4
-"""Weight of the squared coefficients of the propensity, of standardized columns, in units."""
+__all__ = ["LinearModel", "columns_of_covariate", "standardized"]
 
 
 @dataclass(frozen=True, eq=False)
-class LeastSquares:
+class LinearModel:
     """A linear regression with an intercept.
 
     Attributes:
@@ -27,7 +24,7 @@ class LeastSquares:
 
     Example:
         >>> x = np.array([0.0, 1.0, 2.0, 3.0])
-        >>> fitted = LeastSquares(np.array([0.0, 1.0, 1.0, 2.0]), {"x": x[:, None]})
+        >>> fitted = LinearModel(np.array([0.0, 1.0, 1.0, 2.0]), {"x": x[:, None]})
         >>> print(f"{fitted.coefficient('x'):.2f} {fitted.se('x'):.3f} {fitted.df}")
         0.60 0.141 2
         >>> print(f"{fitted.partial_r2('x'):.2f}")
@@ -62,12 +59,13 @@ class LeastSquares:
     def df(self) -> int:
         """Residual degrees of freedom."""
         rows, columns = self.design.shape
-        return rows - columns
+        return int(rows - columns)
 
     @cached_property
     def coefficients(self) -> Array:
         """The intercept, then a number for each column."""
-        return np.linalg.lstsq(self.design, self.target, rcond=None)[0]
+        found = np.linalg.lstsq(self.design, self.target, rcond=None)[0]
+        return np.asarray(found, dtype=np.float64)
 
     @cached_property
     def residuals(self) -> Array:
@@ -87,13 +85,13 @@ class LeastSquares:
     def partial_r2(self, *names: str) -> float:
         """Return what regressors, all together, explain of what the others leave."""
         others = {other: cols for other, cols in self.groups.items() if other not in names}
-        without = LeastSquares(self.target, others).residuals
+        without = LinearModel(self.target, others).residuals
         left = float(self.residuals @ self.residuals)
         return max(0.0, 1 - left / float(without @ without))
 
     def _place(self, name: str) -> int:
         before = list(self.groups)[: list(self.groups).index(name)]
-        return 1 + sum(self.groups[other].shape[1] for other in before)
+        return 1 + sum(int(self.groups[other].shape[1]) for other in before)
 
 
 def columns_of_covariate(given: Any, name: str, rows: int) -> Array:
@@ -125,46 +123,11 @@ def columns_of_covariate(given: Any, name: str, rows: int) -> Array:
         raise ValueError(f"{name} has {missing} missing values of {rows}. Drop these units.")
     levels = np.unique(values.astype(str) if values.dtype == object else values)
     texts = values.astype(levels.dtype)
-    return (texts[:, None] == levels[1:]).astype(np.float64)
+    return np.asarray(texts[:, None] == levels[1:], dtype=np.float64)
 
 
 def standardized(columns: Array) -> Array:
     """Return columns of mean 0 and deviation 1; a constant one becomes 0."""
     centred = columns - columns.mean(0)
     spread = centred.std(0)
-    return centred / np.where(spread > 0, spread, 1.0)
-
-
-def propensities(treated: Array, columns: Array) -> Array:
-    """Return the probability of treatment by a logistic regression, very weakly penalized.
-
-    The penalty keeps the coefficients finite where a covariate separates the arms, and otherwise
-    changes nothing that matters.
-
-    Args:
-        treated: 0 or 1, shape ``(n,)``.
-        columns: Covariates, shape ``(n, k)``, best `standardized`.
-
-    Example:
-        >>> propensities(np.array([0.0, 1.0, 0.0, 1.0]), np.zeros((4, 1)))
-        array([0.5, 0.5, 0.5, 0.5])
-    """
-    design = np.column_stack([np.ones(len(treated)), columns])
-    penalty = np.diag([0.0] + [_PENALTY] * columns.shape[1])
-    share = treated.mean()
-    beta = np.zeros(design.shape[1])
-    beta[0] = np.log(share / (1 - share))
-    for _ in range(50):
-        e = _expit(design @ beta)
-        slope = design.T @ (treated - e) - penalty @ beta
-        curvature = (design * (e * (1 - e))[:, None]).T @ design + penalty
-        step = np.linalg.solve(curvature, slope)
-        beta += step * min(1.0, 5 / np.abs(step).max(initial=5.0))
-        if np.abs(step).max() < 1e-6:
-            break
-    return _expit(design @ beta)
-
-
-def _expit(x: Array) -> Array:
-    found: Array = 0.5 * (1 + np.tanh(0.5 * x))
-    return found
+    return np.asarray(centred / np.where(spread > 0, spread, 1.0))

@@ -96,9 +96,15 @@ class SensitivityReport:
         warnings: What may be wrong.
 
     Example:
-        >>> from pyrocausal.sensitivity import report
-        >>> print(type(report).__name__)
-        function
+        >>> from pyrocausal.answers import Estimate
+        >>> data = {"t": [0, 1, 0, 1, 0, 1], "y": [0.0, 2.0, 1.0, 3.0, 0.5, 2.0]}
+        >>> effect = Estimate(1.8, None, None, "ATE", rung=2)
+        >>> found = pc.sensitivity.report(
+        ...     effect, data, treatment="t", outcome="y", covariates=[], factors=[2.0]
+        ... )
+        >>> print(found)
+        sensitivity to an unmeasured confounder of ATE = 1.8
+        ...
     """
 
     effect: Answer
@@ -172,8 +178,11 @@ class SensitivityReport:
 
         return draw(self, of, ax)
 
-    def card(self) -> Iterator[tuple[str, str]]:
+    def card(self) -> list[tuple[str, str]]:
         """Return the lines of the card, each a label and its text."""
+        return list(self._lines())
+
+    def _lines(self) -> Iterator[tuple[str, str]]:
         effect = f"{self.effect.query} = {float(self.effect.value):.4g}"
         yield "", f"sensitivity to an unmeasured confounder of {effect}"
         yield "verdict", self.verdict
@@ -204,7 +213,7 @@ class SensitivityReport:
         if self.tipping is None:
             return
         ranges = [
-            f"Lambda {found.factor:g}: [{found.lower:.4g}, {found.upper:.4g}]"
+            f"Lambda {found.factor:g}: {_range(found)}"
             for found in self.marginal
             if found.factor > 1
         ]
@@ -218,6 +227,14 @@ class SensitivityReport:
         (_, title), *lines = self.card()
         cells = "".join(f"<tr><th>{escape(a)}</th><td>{escape(b)}</td></tr>" for a, b in lines)
         return f"<table><caption>{escape(title)}</caption>{cells}</table>"
+
+
+def _range(found: MarginalBounds) -> str:
+    bounds = f"[{found.lower:.4g}, {found.upper:.4g}]"
+    if found.interval is None:
+        return bounds
+    lower, upper = found.interval
+    return f"{bounds} ({100 * found.level:g} % interval [{lower:.4g}, {upper:.4g}])"
 
 
 def _adjusted(found: Benchmark) -> str:

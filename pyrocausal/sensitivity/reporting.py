@@ -72,17 +72,20 @@ def report(
         UnknownVariable: A name is no column, or a benchmark is no covariate.
 
     Example:
-        >>> from pyrocausal.answers import Estimate, normal_interval
-        >>> estimate = Estimate(3.4, 0.5, normal_interval(3.4, {"sampling": 0.5}), "ATE", rung=2)
+        >>> data = pc.datasets.nhefs()
         >>> covariates = ["sex", "race", "age", "smokeintensity", "smokeyrs", "wt71"]
-        >>> found = report(
-        ...     estimate,
-        ...     pc.datasets.nhefs(),
-        ...     treatment="qsmk",
-        ...     outcome="wt82_71",
-        ...     covariates=covariates,
+        >>> graph = pc.CausalGraph(
+        ...     [(z, v) for z in covariates for v in ("qsmk", "wt82_71")] + [("qsmk", "wt82_71")]
         ... )
-        >>> print(found)
+        >>> effect = pc.identify(graph, "wt82_71", do="qsmk").estimate(data, seed=0)
+        >>> found = report(
+        ...     effect, data, treatment="qsmk", outcome="wt82_71", covariates=covariates
+        ... )
+        >>> print(found.verdict)
+        a confounder 3 times as strong as any of the covariates that were compared would leave an
+        effect of this sign
+        >>> print(f"{found.robustness.point:.3f} {found.evalue.point:.2f} {found.tipping:.2f}")
+        0.175 2.35 1.78
 
     References:
         Cinelli and Hazlett (2020), "Making sense of sensitivity"; VanderWeele and Ding (2017),

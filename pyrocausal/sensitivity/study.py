@@ -12,12 +12,12 @@ import numpy.typing as npt
 
 from pyrocausal.engine.evidence import columns_of
 from pyrocausal.errors import UnknownVariable
+from pyrocausal.estimation.nuisance import LeastSquares, Logistic
 from pyrocausal.sensitivity.columns import Array, numbers
 from pyrocausal.sensitivity.omitted_variables import Strength, benchmark, ovb_bounds
 from pyrocausal.sensitivity.regressions import (
-    LeastSquares,
+    LinearModel,
     columns_of_covariate,
-    propensities,
     standardized,
 )
 from pyrocausal.sensitivity.report_card import Benchmark, Regression
@@ -74,14 +74,14 @@ class Study:
         return cls(treatment, t, y, columns)
 
     @cached_property
-    def outcome_model(self) -> LeastSquares:
+    def outcome_model(self) -> LinearModel:
         """The outcome on treatment and covariates."""
-        return LeastSquares(self.y, {self.treatment: self.t[:, None], **self.covariates})
+        return LinearModel(self.y, {self.treatment: self.t[:, None], **self.covariates})
 
     @cached_property
-    def treatment_model(self) -> LeastSquares:
+    def treatment_model(self) -> LinearModel:
         """The treatment on the covariates."""
-        return LeastSquares(self.t, self.covariates)
+        return LinearModel(self.t, self.covariates)
 
     @cached_property
     def regression(self) -> Regression:
@@ -126,7 +126,9 @@ class Study:
 
     def refitted(self, rows: npt.NDArray[np.intp]) -> Array:
         """Return the propensities of some units, learnt from these alone."""
-        return propensities(self.t[rows], self._standardized[rows])
+        x, t = self._standardized[rows], self.t[rows]
+        found: Array = Logistic().fit(x, t).predict_proba(x)[:, 1]
+        return found
 
     def quantile(self, arm: int, level: float) -> Array:
         """Return the quantile of an arm's outcomes at each unit's covariates.
@@ -134,9 +136,9 @@ class Study:
         A linear regression in the arm, moved by the quantile of its residuals.
         """
         mine = self.t == arm
-        design = np.column_stack([np.ones(len(self.t)), self._standardized])
-        coefficients = np.linalg.lstsq(design[mine], self.y[mine], rcond=None)[0]
-        mean = design @ coefficients
+        mean = (
+            LeastSquares().fit(self._standardized[mine], self.y[mine]).predict(self._standardized)
+        )
         found: Array = mean + np.quantile(self.y[mine] - mean[mine], level)
         return found
 

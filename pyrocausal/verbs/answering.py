@@ -1,6 +1,6 @@
 """Rung 3: imagining, unit by unit: abduction, action, prediction."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -8,12 +8,12 @@ import torch
 from torch import Tensor
 
 from pyrocausal.engine.abduction import Abduction, Origin, abduct
-from pyrocausal.engine.completeness import ancestors_in, check_complete, named
+from pyrocausal.engine.completeness import ancestors_in, check_complete, mutilated, named
 from pyrocausal.engine.counterfactual import Prediction, predict, unmoved
-from pyrocausal.engine.evidence import Evidence, same_evidence
-from pyrocausal.engine.lifting import same_worlds
-from pyrocausal.engine.querying import SMALL, Query
+from pyrocausal.engine.evidence import Evidence
+from pyrocausal.engine.querying import SMALL, Query, Tensors
 from pyrocausal.engine.rows import over_events, units_where
+from pyrocausal.inference import METHODS, Completion, Method, complete, patterns_of
 from pyrocausal.interventions import Set, World, read_worlds, targets
 from pyrocausal.naming import (
     describe_couplings,
@@ -22,16 +22,28 @@ from pyrocausal.naming import (
     undetermined,
 )
 from pyrocausal.results import Counterfactual
+from pyrocausal.verbs.chunking import (
+    ABDUCTION,
+    abduction_part,
+    chunk_size,
+    evidence_part,
+    in_chunks,
+    query_part,
+)
 from pyrocausal.verbs.core import Core, probing_again
+from pyrocausal.verbs.fitted import warn_if_unidentified
 from pyrocausal.verbs.posterior import (
     number_of,
     posterior_runs,
     refuse_shared_below,
     shared_sites,
 )
+from pyrocausal.verbs.reusing import check_same
 from pyrocausal.verbs.standing import Standing
 
-__all__ = ["abduct_units", "abduction_of", "assumptions", "counterfactual"]
+__all__ = ["abduct_units", "abduction_of", "assumptions", "counterfactual", "nothing_missing"]
+
+_DIMS = {"values": 2, "natural": 2, "factual": 2}
 
 
 @probing_again
@@ -45,6 +57,7 @@ def counterfactual(
     variables: Sequence[str] | str | None,
     abduction: Abduction | None,
     grad: bool,
+    max_memory: int | None,
     seed: int | None,
 ) -> Counterfactual:
     """Answer what would have been; see ``SCM.counterfactual``."""
@@ -57,46 +70,63 @@ def counterfactual(
     with core.session(grad=grad):
         seen = core.read(evidence, inputs)
         core.check_worlds(worlds)
+        warn_if_unidentified(core, worlds, "counterfactual", variables=variables)
         query = core.query(inputs, seen.units, seed)
         refuse_shared_below(core, worlds)
         draws = number_of(num_draws)
-        if abduction is not None:
-            _check_same(abduction, seen, draws, standing, _origin(core, query))
-            abductions = [abduction]
-        elif shared_sites(core):
-            # Shared sites take one value a run: their posterior draws are looped.
-            abductions = [
-                _abduct(core, standing, part, seen, 1, shared, densities=True)
-                for part, shared in posterior_runs(core, query, seen, draws)
-            ]
-        else:
-            first = _key(worlds) not in core.moved
-            abductions = [_abduct(core, standing, query, seen, draws, {}, densities=first)]
-        predictions = [_predict(core, query, each, worlds) for each in abductions]
-        prediction, factual = _joined(predictions, abductions)
-    abduction = abductions[0]
+        given, anew = abduction, _key(worlds) not in core.moved
+        if given is not None:
+            check_same(given, seen, draws, standing, _origin(core, query))
+
+        def answer(first: int, count: int) -> tuple[Tensors, tuple[Abduction, frozenset[str]]]:
+            asked, some = query_part(query, first, count), evidence_part(seen, core, first, count)
+            if given is not None:
+                abductions = [abduction_part(given, some, first, count)]
+            elif shared_sites(core):
+                # Shared sites take one value a run: their posterior draws are looped.
+                abductions = [
+                    _abduct(core, standing, each, some, 1, shared, densities=True)
+                    for each, shared in posterior_runs(core, asked, some, draws)
+                ]
+            else:
+                abductions = [_abduct(core, standing, asked, some, draws, {}, densities=anew)]
+            predictions = [_predict(core, asked, each, worlds) for each in abductions]
+            prediction, factual = _joined(predictions, abductions)
+            chosen = core.chosen(prediction.values, variables, latent=True)
+            kept = factual if count == seen.units else {name: factual[name] for name in chosen}
+            found = {"values": chosen, "natural": prediction.natural, "factual": dict(kept)}
+            return found, (abductions[0], prediction.redrawn)
+
+        size = seen.units
+        if not grad and nothing_missing(core, standing, seen):
+            weight = draws * (len(worlds) + ABDUCTION)
+            size = chunk_size(core, query, seen.units, weight, max_memory)
+        graph = None
+        while graph is not core.graph:  # a chunk may show an edge that earlier ones did not
+            graph = core.graph
+            found, (first, redrawn) = in_chunks(seen.units, size, answer, _DIMS)
     kept = {"draw": num_draws is not None, "world": listed, "unit": not seen.scalar}
     routes = {
-        **abduction.routes,
-        **dict.fromkeys(prediction.redrawn, "fresh noise of the new mechanism"),
+        **first.routes,
+        **dict.fromkeys(redrawn, "fresh noise of the new mechanism"),
     }
-    every = [(*abduction.world, *world) for world in worlds]
-    chosen = core.chosen(prediction.values, variables, latent=True)
+    every = [(*first.world, *world) for world in worlds]
     return Counterfactual(
-        data=_squeeze(chosen, kept),
-        natural=_squeeze(prediction.natural, kept),
-        factual=_squeeze(factual, {**kept, "world": False}),
+        data=_squeeze(found["values"], kept),
+        natural=_squeeze(found["natural"], kept),
+        factual=_squeeze(found["factual"], {**kept, "world": False}),
         dims=tuple(name for name, there in kept.items() if there),
-        query=f"V(do({describe_worlds(worlds)})) given {describe_evidence(abduction.evidence.values)}",
+        query=f"V(do({describe_worlds(worlds)})) given {describe_evidence(seen.values)}",
         rung=3,
         seed=query.seed,
         routes=routes,
-        assumptions=assumptions(core, abduction.routes, worlds),
+        assumptions=assumptions(core, first.routes, worlds),
         units=seen.labels,
-        abduction=abduction,
+        quality=first.quality,
+        abduction=first if size == seen.units else given,
         random=(
             *undetermined(routes, every, core.descendants),
-            *sorted(abduction.shared.keys() - seen.values.keys()),
+            *sorted(first.shared.keys() - seen.values.keys()),
         ),
     )
 
@@ -109,28 +139,44 @@ def abduction_of(
     inputs: Mapping[str, Any] | None,
     num_draws: int | None,
     seed: int | None,
+    method: Method = "auto",
 ) -> Abduction:
     """Infer the noise of the units that were seen; see ``SCM.abduct``."""
+    if method not in METHODS:
+        raise ValueError(f"method is {method!r}; expected one of {', '.join(METHODS)}.")
     with core.session():
         seen = core.read(standing.with_evidence(evidence), inputs)
         query = core.query(inputs, seen.units, seed)
-        return abduct_units(core, standing, query, seen, num_draws)
+        return abduct_units(core, standing, query, seen, num_draws, method)
 
 
 def abduct_units(
-    core: Core, standing: Standing, query: Query, seen: Evidence, num_draws: int | None
+    core: Core,
+    standing: Standing,
+    query: Query,
+    seen: Evidence,
+    num_draws: int | None,
+    method: Method = "auto",
+    alike: bool = False,
 ) -> Abduction:
-    """Infer the noise of units from evidence that was read already."""
+    """Infer the noise of units from evidence that was read already.
+
+    Units that are ``alike``, the same having been seen of all, share the work of inference.
+    """
     draws = number_of(num_draws)
     if not shared_sites(core):
-        return _abduct(core, standing, query, seen, draws, {}, densities=True)
+        return _abduct(
+            core, standing, query, seen, draws, {}, densities=True, method=method, alike=alike
+        )
     if draws > 1:
         raise ValueError(
             "abduct() takes one draw of the variables that all units share; "
             f"got num_draws={draws}. Ask counterfactual(num_draws=...), which loops over them."
         )
     part, shared = posterior_runs(core, query, seen, 1)[0]
-    return _abduct(core, standing, part, seen, 1, shared, densities=True)
+    return _abduct(
+        core, standing, part, seen, 1, shared, densities=True, method=method, alike=alike
+    )
 
 
 def _abduct(
@@ -142,41 +188,94 @@ def _abduct(
     shared: dict[str, Tensor],
     *,
     densities: bool,
+    method: Method = "auto",
+    alike: bool = False,
 ) -> Abduction:
     if standing.listed:
         raise ValueError(
             "This SCM has a list of worlds; evidence is read in one world. Ask each do(...) alone."
         )
     core.check_worlds(standing.worlds)
+    world, origin = standing.worlds[0], _origin(core, query)
+    densities = densities or draws * seen.units <= SMALL
+    while True:
+        above = ancestors_in(core.graph, world) if world else core.ancestors
+        completion = _completion(core, query, seen, draws, world, shared, method, above, alike)
+
+        def abducted(
+            query: Query, above: Any = above, completion: Completion | None = completion
+        ) -> Abduction:
+            return abduct(
+                query,
+                seen,
+                draws=draws,
+                world=world,
+                shared=shared,
+                densities=densities,
+                above=above,
+                origin=origin,
+                completion=completion,
+                replay=core.replay,
+            )
+
+        abduction = abducted(query)
+        if "prior" not in abduction.routes.values() or not abduction.densities:
+            return abduction
+        # What was drawn from the prior must not matter to what was seen.
+        moved = _moved(seen, abduction, abducted(replace(query, seed=query.seed + 1)))
+        if not bool(moved.any()):
+            return abduction
+        edges = core.graph.number_of_edges()
+        core.learn(_with_gaps(seen), query.inputs, moved)
+        if core.graph.number_of_edges() == edges:
+            return abduction
+
+
+def nothing_missing(core: Core, standing: Standing, seen: Evidence) -> bool:
+    """Say whether nothing has to be inferred that is told by all units together."""
     world = standing.worlds[0]
     above = ancestors_in(core.graph, world) if world else core.ancestors
-    check_complete(above, seen, core.anatomy.variables, core.latent, world)
+    return check_complete(above, seen, core.anatomy.variables, core.latent, world)
 
-    origin = _origin(core, query)
 
-    def abducted(query: Query) -> Abduction:
-        return abduct(
-            query,
-            seen,
-            draws=draws,
-            world=world,
-            shared=shared,
-            densities=densities or draws * seen.units <= SMALL,
-            above=above,
-            origin=origin,
-            replay=core.replay,
-        )
-
-    abduction = abducted(query)
-    if "prior" in abduction.routes.values() and abduction.densities:
-        # What was drawn from the prior must not matter to what was seen.
-        again = abducted(replace(query, seed=query.seed + 1))
-        moved = _moved(seen, abduction, again)
-        if bool(moved.any()):
-            core.learn(_with_gaps(seen), query.inputs, moved)
-            above = ancestors_in(core.graph, world)
-            check_complete(above, seen, core.anatomy.variables, core.latent, world)
-    return abduction
+def _completion(
+    core: Core,
+    query: Query,
+    seen: Evidence,
+    draws: int,
+    world: World,
+    shared: dict[str, Tensor],
+    method: Method,
+    above: Callable[[str], Iterable[str]],
+    alike: bool,
+) -> Completion | None:
+    """Infer what is missing above the evidence; ``None`` where nothing is."""
+    variables = core.anatomy.variables
+    if check_complete(above, seen, variables, core.latent, world):
+        if method != "auto":
+            raise ValueError(
+                f"method={method!r}: nothing is missing above the evidence, so that abduction is "
+                "exact. Leave method out."
+            )
+        return None
+    graph, units = mutilated(core.graph, world), seen.units
+    if alike:
+        # Many draws of one unit serve as well as one draw of each of many.
+        query, draws = replace(query_part(query, 0, 1), first=query.first), draws * units
+        seen = evidence_part(seen, core, 0, 1)
+    completion = complete(
+        query,
+        seen,
+        patterns_of(seen, variables, above, graph.predecessors, world),
+        draws,
+        world=world,
+        shared=shared,
+        method=method,
+        guide=core.amortized,
+    )
+    if any("guide" in route for route in completion.routes.values()):
+        core.amortized.check(core)
+    return completion.spread(units) if alike else completion
 
 
 def _moved(seen: Evidence, one: Abduction, other: Abduction) -> Tensor:
@@ -206,46 +305,6 @@ def _origin(core: Core, query: Query) -> Origin:
     named = core.scope.named().items()
     sums = {name: float(tensor.detach().double().sum()) for name, tensor in named}
     return Origin(core, sums, query.inputs)
-
-
-def _check_same(
-    abduction: Abduction, seen: Evidence, draws: int, standing: Standing, origin: Origin
-) -> None:
-    """Check that an earlier abduction is one of the evidence that is asked about."""
-    if not isinstance(abduction, Abduction):
-        raise TypeError(
-            f"abduction is a {type(abduction).__name__}; expected what SCM.abduct() returned."
-        )
-    before = abduction.origin
-    if before is None or before.owner is not origin.owner:
-        raise ValueError("abduction was made by another SCM. Leave it out, or ask that SCM.")
-    if not same_worlds([abduction.world], standing.worlds):
-        raise ValueError(
-            f"abduction was made under do({describe_worlds([abduction.world])}); this SCM stands "
-            f"under do({describe_worlds(standing.worlds)}). Leave it out."
-        )
-    if before.parameters != origin.parameters:
-        raise ValueError("The parameters have changed since the abduction. Leave it out.")
-    if not _same_inputs(before.inputs, origin.inputs):
-        raise ValueError("abduction was made at other inputs. Leave it out, or pass the same.")
-    if not same_evidence(abduction.evidence, seen):
-        raise ValueError(
-            "abduction is of other evidence. Pass the evidence that it was made from, or leave "
-            "abduction out."
-        )
-    if abduction.draws != draws:
-        raise ValueError(
-            f"abduction has {abduction.draws} draws, but num_draws asks for {draws}. "
-            f"Pass num_draws={abduction.draws}."
-        )
-
-
-def _same_inputs(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    def same(a: Any, b: Any) -> bool:
-        both = isinstance(a, torch.Tensor) and isinstance(b, torch.Tensor)
-        return torch.equal(a, b) if both else bool(a is b or a == b)
-
-    return one.keys() == other.keys() and all(same(one[name], other[name]) for name in one)
 
 
 def _joined(

@@ -68,6 +68,9 @@ class Core:
         self.moved: dict[tuple[Any, ...], set[str]] = {}
         self.guide: Any = None  # the FittedGuide of the last fit
         self.report: Any = None  # its FitReport
+        self.law: Any = None  # its ParameterLaw, where it was asked for
+        self.posterior_seed: int | None = None  # picks the shared variables, whatever the query's
+        self.amortized: Any = None  # the guide that infers what evidence lacks
         self.replays = Replays(program, *couplings.values())
         self.forget()
 
@@ -77,6 +80,7 @@ class Core:
         self._graph: CausalGraph | None = None
         self._met: dict[str, Tensor] | None = None  # units that showed an edge of the graph
         self._checked = False
+        self.bytes_per_row: int | None = None  # of a run, where it was asked for
         self.replays.forget()
         self._found: dict[tuple[str, str], frozenset[str]] = {}
         self.moved.clear()
@@ -103,6 +107,8 @@ class Core:
         self.scope.to(device)
         if self.guide is not None:
             self.guide.to(device)
+        if self.amortized is not None:
+            self.amortized.to(device)
         self.device = device
         self.replays.forget()
         self.examples = {

@@ -12,6 +12,7 @@ Example:
     P(recovery=1 | do(surgery=0)) = 0.7789
 """
 
+from pyrocausal.zoo.confounders import CONFOUNDED, Confounded
 from pyrocausal.zoo.continuous import additive_noise, non_gaussian
 from pyrocausal.zoo.discrete import categories, counts
 from pyrocausal.zoo.generators import (
@@ -30,8 +31,10 @@ from pyrocausal.zoo.stories import firing_squad, simpson
 from pyrocausal.zoo.trials import noncompliance, vaccine
 
 __all__ = [
-    # The registry.
+    # The registry, and apart from it the controls S1 to S8.
+    "CONFOUNDED",  # controls with a hidden confounder, by name
     "MODELS",  # all models by name
+    "Confounded",  # a control, with the roles of its covariates and its data
     "Model",  # a program with its graph and its truths
     "Truth",  # the answer to one causal query
     "additive_noise",  # tanh and sin, additive noise

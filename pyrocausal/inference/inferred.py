@@ -1,0 +1,141 @@
+"""What inference hands out: draws of what is missing, and how good they are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from pyrocausal.engine.evidence import names_of_units
+from pyrocausal.inference.problem import Problem
+from pyrocausal.inference.weighting import RELIABLE
+
+__all__ = ["Completion", "Inferred", "NoRoute", "Quality", "in_parts"]
+
+MIXING = 1.05
+"""R-hat above which chains have not met."""
+
+
+class NoRoute(Exception):
+    """A way of inference that a problem does not allow; the text says why."""
+
+
+@dataclass(frozen=True)
+class Inferred:
+    """Draws of the missing variables of one problem.
+
+    Attributes:
+        values: Variable to draws of equal weight, ``(draws, units, *inner, *event)``.
+        log_weights: Log weights of the proposals they were chosen from, ``(proposals, units)``.
+        ess: Effective number of draws, ``(units,)``; infinite where draws are exact.
+        khat: Shape of the tail of the weights; minus infinity where there are none.
+        rhat: How well chains have met; 1 where there are none.
+    """
+
+    values: Mapping[str, Tensor]
+    ess: Tensor
+    khat: Tensor
+    rhat: Tensor
+    log_weights: Tensor | None = None
+
+    @classmethod
+    def exact(cls, values: Mapping[str, Tensor]) -> Inferred:
+        """Return draws from the posterior itself."""
+        first = next(iter(values.values()))
+        like = torch.zeros(first.shape[1], dtype=torch.float64, device=first.device)
+        return cls(values, like + torch.inf, like - torch.inf, like + 1)
+
+    @property
+    def good(self) -> Tensor:
+        """The units whose draws can be relied on."""
+        return (self.khat <= RELIABLE) & (self.rhat <= MIXING)
+
+
+def in_parts(problem: Problem, size: int, infer: Callable[[Problem], Inferred]) -> Inferred:
+    """Infer for some units at a time, so that the work fits in memory."""
+    places = torch.arange(problem.size).split(max(1, size))
+    parts = [infer(problem if len(places) == 1 else problem.of(part)) for part in places]
+    first = parts[0]
+    if len(parts) == 1:
+        return first
+    weights = [part.log_weights for part in parts if part.log_weights is not None]
+    return Inferred(
+        {name: torch.cat([part.values[name] for part in parts], 1) for name in first.values},
+        torch.cat([part.ess for part in parts]),
+        torch.cat([part.khat for part in parts]),
+        torch.cat([part.rhat for part in parts]),
+        torch.cat(weights, 1) if weights else None,
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class Quality:
+    """How good the draws of each unit's missing variables are.
+
+    Attributes:
+        weights: Missing variables that were inferred together to the raw log weights of their
+            proposals, ``(proposals, units)``; NaN for units whose draws have no weights.
+        ess: Effective number of draws, ``(units,)``, the smallest of a unit's parts; infinite
+            where they are drawn from the posterior itself.
+        khat: Shape of the tail of the weights, ``(units,)``, the largest of a unit's parts; minus
+            infinity where there are none. Above 0.7 averages can't be trusted.
+        rhat: How well chains have met, ``(units,)``; 1 where there are none.
+        unreliable: The units whose draws can't be relied on, ``(units,)``.
+    """
+
+    weights: Mapping[tuple[str, ...], Tensor]
+    ess: Tensor
+    khat: Tensor
+    rhat: Tensor
+    unreliable: Tensor
+
+    def __str__(self) -> str:
+        if bool(self.ess.isinf().all()):
+            text = "every draw from the posterior itself"
+        else:
+            text = f"effective draws at least {float(self.ess.min()):.0f}"
+        if bool((self.khat > -torch.inf).any()):
+            text += f", k-hat at most {float(self.khat.max()):.2f}"
+        if bool((self.rhat > 1).any()):
+            text += f", R-hat at most {float(self.rhat.max()):.2f}"
+        if bool(self.unreliable.any()):
+            text += f"; NOT RELIABLE for {names_of_units(self.unreliable)}"
+        return text
+
+
+@dataclass(frozen=True, eq=False)
+class Completion:
+    """Draws of the missing variables that stand above evidence.
+
+    Attributes:
+        values: Variable to draws, ``(draws, 1, units, *inner, *event)``.
+        known: Variable to the elements that were inferred, ``(units, *inner)``.
+        routes: Variable to the ways it was inferred.
+        quality: How good the draws are.
+    """
+
+    values: Mapping[str, Tensor] = field(default_factory=dict)
+    known: Mapping[str, Tensor] = field(default_factory=dict)
+    routes: Mapping[str, str] = field(default_factory=dict)
+    quality: Quality | None = None
+
+    def spread(self, units: int) -> Completion:
+        """Give the draws of one unit to many that are alike, each its own."""
+
+        def over(value: Tensor) -> Tensor:
+            return value.expand(*value.shape[:-1], units)
+
+        values = {
+            name: value.reshape(-1, 1, units, *value.shape[3:])
+            for name, value in self.values.items()
+        }
+        known = {name: value.expand(units, *value.shape[1:]) for name, value in self.known.items()}
+        quality = self.quality
+        if quality is not None:
+            quality = Quality(
+                {names: over(weights) for names, weights in quality.weights.items()},
+                *map(over, (quality.ess, quality.khat, quality.rhat, quality.unreliable)),
+            )
+        return Completion(values, known, self.routes, quality)

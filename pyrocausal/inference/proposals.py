@@ -1,0 +1,119 @@
+"""Where proposals for missing values come from: the prior, the modes of the posterior, a guide."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from pyrocausal.inference.inferred import Inferred
+from pyrocausal.inference.problem import Problem
+from pyrocausal.inference.walk import Walk
+from pyrocausal.inference.weighting import resample, smooth
+
+__all__ = ["Proposal", "by_guide", "by_prior", "weighted"]
+
+
+class Proposal(Protocol):
+    """A guide: proposes values of missing variables given observed ones, with their density.
+
+    Example:
+        >>> class Broad:
+        ...     def covers(self, observed, missing):
+        ...         return missing == {"x"}
+        ...     def draw(self, values, missing, num_draws, generator):
+        ...         n = len(next(iter(values.values())))
+        ...         x = 3 * torch.randn(num_draws, n, generator=generator)
+        ...         return {"x": x}, torch.distributions.Normal(0.0, 3.0).log_prob(x)
+        ...     def check(self, owner):
+        ...         pass
+        >>> proposal: Proposal = Broad()
+        >>> proposal.covers(frozenset({"y"}), frozenset({"x"}))
+        True
+    """
+
+    def covers(self, observed: frozenset[str], missing: frozenset[str]) -> bool:
+        """Say whether it proposes these missing variables given these observed ones."""
+        ...
+
+    def draw(
+        self,
+        values: Mapping[str, Tensor],
+        missing: Sequence[str],
+        num_draws: int,
+        generator: torch.Generator,
+    ) -> tuple[dict[str, Tensor], Tensor]:
+        """Draw the missing variables.
+
+        Args:
+            values: What was seen, each of shape ``(unit, *inner, *event)``.
+            missing: The variables to infer.
+            num_draws: How many draws of each unit.
+            generator: The source of chance.
+
+        Returns:
+            Variable to values in its own space and dtype, ``(draw, unit, *inner, *event)``; and
+            the log density of each draw, ``(draw, unit)``.
+        """
+        ...
+
+    def check(self, owner: Any) -> None:
+        """Warn, or raise, where it no longer fits the SCM it is attached to."""
+        ...
+
+
+def by_prior(problem: Problem, draws: int, count: int) -> Inferred:
+    """Weigh draws from the mechanisms of the missing variables by what was seen."""
+    walk = Walk(problem.with_noise("prior"), count)
+    found = {name: walk.found[name] for name in problem.missing}
+    return weighted(problem, found, walk.log_likelihood, draws)
+
+
+def by_guide(proposal: Proposal, problem: Problem, draws: int, count: int) -> Inferred:
+    """Weigh a guide's draws by the exact densities of the program.
+
+    Raises:
+        ValueError: The guide's densities are not of the shape ``(draw, unit)``.
+    """
+    key = problem.stream(f"guide {problem.query.first + int(problem.units[0])}").key(0)
+    generator = torch.Generator(problem.query.device).manual_seed(key)
+    values = {n: v for n, v in problem.values.items() if n in problem.query.variables}
+    drawn, log_q = proposal.draw(values, list(problem.missing), count, generator)
+    if log_q.shape != (count, problem.size):
+        raise ValueError(
+            f"The guide gave log densities of shape {tuple(log_q.shape)}; expected "
+            f"{(count, problem.size)}: draws, units."
+        )
+    walk = Walk(problem, count, values=drawn)
+    found = {name: walk.found[name] for name in problem.missing}
+    # A guide that is lost may propose what is no number: then it counts for nothing.
+    log_weights = walk.log_joint - log_q.detach().double()
+    return weighted(problem, found, log_weights.nan_to_num(nan=-torch.inf), draws)
+
+
+def weighted(
+    problem: Problem, values: Mapping[str, Tensor], log_weights: Tensor, draws: int
+) -> Inferred:
+    """Turn weighted proposals into draws of equal weight, the same ones for all variables.
+
+    Args:
+        problem: The problem.
+        values: Variable to proposals, ``(proposals, units, *inner, *event)``.
+        log_weights: Their log weights, ``(proposals, units)``.
+        draws: How many draws of each unit.
+    """
+    smoothed = smooth(log_weights)
+    start = problem.stream("resampling").uniforms()
+    order = problem.stream("order", draws).uniforms().reshape(draws, problem.size)
+    usable = smoothed.log_weights.nan_to_num(nan=0.0)
+    chosen = resample(usable, draws, start, order)
+    unit = torch.arange(problem.size, device=chosen.device)
+    return Inferred(
+        {name: value[chosen, unit] for name, value in values.items()},
+        smoothed.ess,
+        smoothed.khat,
+        torch.ones_like(smoothed.ess),
+        log_weights.float(),
+    )
