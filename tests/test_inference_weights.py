@@ -167,3 +167,41 @@ def test_a_guide_that_does_not_cover_is_refused_where_it_is_asked_for() -> None:
     with pytest.raises(ValueError, match="the guide doesn't cover x given y"):
         scm.abduct({"y": 1.0}, method="guide")
     assert scm.abduct({"y": 1.0}, seed=0).routes["x"] == "importance"
+
+
+def test_weights_in_steps_are_no_false_alarm() -> None:
+    # An attached guide that proposes the wrong share of a binary variable: weights of two sizes.
+    @pc.scm
+    def coin() -> None:
+        x = pyro.sample("x", dist.Bernoulli(0.5))
+        z = pyro.sample("z", dist.Normal(x, 1.0))
+        pyro.sample("y", dist.Normal(z, 1.0))
+
+    class Shares:
+        def covers(self, observed: frozenset[str], missing: frozenset[str]) -> bool:
+            return True
+
+        def draw(
+            self,
+            values: Mapping[str, Tensor],
+            missing: Sequence[str],
+            num_draws: int,
+            generator: torch.Generator,
+        ) -> tuple[dict[str, Tensor], Tensor]:
+            shape = num_draws, len(values["y"])
+            x = (torch.rand(shape, generator=generator) < 0.25).float()
+            law = dist.Normal((x + values["y"]) / 2, 0.5**0.5)
+            z = law.loc + 0.5**0.5 * torch.randn(shape, generator=generator)
+            log_x = torch.where(x == 1, 0.25, 0.75).log()
+            return {"x": x, "z": z}, log_x + law.log_prob(z)
+
+        def check(self, owner: Any) -> None:
+            """It fits whatever it is attached to."""
+
+    coin._core.amortized = Shares()
+    abduction = coin.abduct({"y": [0.5] * 50}, method="guide", num_draws=200, seed=0)
+    assert abduction.quality is not None
+    assert not bool(abduction.quality.unreliable.any())
+    # P(x = 1 | y = 1/2) is 1/2 by symmetry; 50 units of about 750 effective proposals.
+    share = float(abduction.factual["x"].mean())
+    assert share == pytest.approx(0.5, abs=4 * 0.5 * (1 / (50 * 500)) ** 0.5)

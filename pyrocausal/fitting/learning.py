@@ -19,7 +19,7 @@ from pyrocausal.fitting.saving import load, save
 from pyrocausal.fitting.training import Settings
 from pyrocausal.fitting.uncertainty import Uncertainty, parameter_law, read_uncertainty
 from pyrocausal.noise import Coupling
-from pyrocausal.verbs.core import Core
+from pyrocausal.verbs.core import Core, Learnt
 from pyrocausal.verbs.standing import Standing
 
 if TYPE_CHECKING:
@@ -101,6 +101,7 @@ class Learning:
             self._core, self._standing, data, guide, inputs, validation, device, seed, settings
         )
         self._core.report, self._core.law = report, None
+        self._core.learnt = Learnt(report.observed)
         if method is not None:
             self._core.law = parameter_law(self._core, data, inputs, method, report.seed)
         return report

@@ -20,7 +20,7 @@ from pyrocausal.building import GraphProgram
 from pyrocausal.engine.evidence import columns_of, read_inputs
 from pyrocausal.engine.tracing import quiet_seed
 from pyrocausal.noise import Coupling
-from pyrocausal.verbs.core import Core
+from pyrocausal.verbs.core import Core, Learnt
 from pyrocausal.verbs.standing import Standing
 
 if TYPE_CHECKING:
@@ -53,6 +53,7 @@ def save(core: Core, standing: Standing, name: str, path: str | os.PathLike[str]
         "noise": {site: c for site, c in core.couplings.items() if isinstance(c, str)},
         "own_noise": [site for site, c in core.couplings.items() if not isinstance(c, str)],
         "guide": core.guide is not None and core.guide.guide is not core.amortized,
+        "learnt": None if core.learnt is None else sorted(core.learnt.observed),
         "constraints": _constraints(core),
         "recipe": _recipe(core.program),
         "amortized": None if core.amortized is None else core.amortized.config(),
@@ -100,6 +101,8 @@ def load(
     _check_names("parameters", path, _kinds(tensors), _kinds(own))
     _check_names("constraints", path, header["constraints"], _constraints(core))
     core.latent = tuple(header["latent"])
+    learnt = header.get("learnt")
+    core.learnt = None if learnt is None else Learnt(frozenset(learnt))
     _put(core, tensors)
     core.forget()
     if header.get("amortized") is not None:

@@ -15,17 +15,16 @@ from pyrocausal.identification.solving import OBSERVATION, solve
 from pyrocausal.interventions import World, targets
 
 if TYPE_CHECKING:
-    from pyrocausal.fitting.fit_report import FitReport
-    from pyrocausal.verbs.core import Core
+    from pyrocausal.verbs.core import Core, Learnt
 
 __all__ = ["left_open", "unidentified", "warn_unidentified"]
 
-_ASKED: WeakKeyDictionary[FitReport, set[tuple[str, frozenset[str], frozenset[str]]]] = (
+_ASKED: WeakKeyDictionary[Learnt, set[tuple[str, frozenset[str], frozenset[str]]]] = (
     WeakKeyDictionary()
 )
 """Fit to the questions that were looked at since: the verb, what it sets, what is asked."""
 
-_TOLD: WeakKeyDictionary[FitReport, set[tuple[str, frozenset[str]]]] = WeakKeyDictionary()
+_TOLD: WeakKeyDictionary[Learnt, set[tuple[str, frozenset[str]]]] = WeakKeyDictionary()
 """Fit to what was warned of: the verb, and what it sets."""
 
 
@@ -49,12 +48,12 @@ def warn_unidentified(
         given: Variables that are observed after the action.
         variables: Variables that are asked about; by default all.
     """
-    report = core.report
+    learnt = core.learnt
     acted = frozenset(name for world in worlds for name in targets(world))
-    if report is None or not acted:
+    if learnt is None or not acted:
         return
     wanted = frozenset(core.anatomy.variables if variables is None else variables)
-    told, asked = _TOLD.setdefault(report, set()), _ASKED.setdefault(report, set())
+    told, asked = _TOLD.setdefault(learnt, set()), _ASKED.setdefault(learnt, set())
     if (verb, acted) in told or (verb, acted, wanted) in asked:
         return
     asked.add((verb, acted, wanted))
@@ -74,7 +73,9 @@ def left_open(
         given: Variables that are observed after the action.
         variables: Variables that are asked about.
     """
-    graph = _observed_graph(core, core.report.observed)
+    if core.learnt is None:
+        return ""
+    graph = _observed_graph(core, core.learnt.observed)
     acted = frozenset(name for world in worlds for name in targets(world)) & set(graph)
     if not graph.latent or not acted:
         return ""

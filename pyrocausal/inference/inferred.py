@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from math import log
 
 import torch
 from torch import Tensor
@@ -14,6 +15,8 @@ from pyrocausal.inference.weighting import RELIABLE
 
 __all__ = ["Completion", "Inferred", "NoRoute", "Quality", "in_parts"]
 
+EVEN = 5.0
+"""How many times the mean weight the largest may be, for draws to be relied on in any case."""
 MIXING = 1.05
 """R-hat above which chains have not met."""
 
@@ -49,8 +52,17 @@ class Inferred:
 
     @property
     def good(self) -> Tensor:
-        """The units whose draws can be relied on."""
-        return (self.khat <= RELIABLE) & (self.rhat <= MIXING)
+        """The units whose draws can be relied on.
+
+        A fitted tail says nothing where no weight is far above the others: weights that lie in
+        steps, as those of discrete variables do, look heavy-tailed and are harmless.
+        """
+        safe = self.khat <= RELIABLE
+        if self.log_weights is not None:
+            weights = self.log_weights.double().nan_to_num(nan=-torch.inf)
+            mean = weights.logsumexp(0) - log(len(weights))
+            safe = safe | (weights.amax(0) - mean <= log(EVEN))
+        return safe & (self.rhat <= MIXING)
 
 
 def in_parts(problem: Problem, size: int, infer: Callable[[Problem], Inferred]) -> Inferred:
@@ -80,7 +92,8 @@ class Quality:
         ess: Effective number of draws, ``(units,)``, the smallest of a unit's parts; infinite
             where they are drawn from the posterior itself.
         khat: Shape of the tail of the weights, ``(units,)``, the largest of a unit's parts; minus
-            infinity where there are none. Above 0.7 averages can't be trusted.
+            infinity where there are none. Above 0.7 averages can't be trusted, unless no weight
+            is above five times the mean.
         rhat: How well chains have met, ``(units,)``; 1 where there are none.
         unreliable: The units whose draws can't be relied on, ``(units,)``.
     """

@@ -12,7 +12,7 @@ from torch import Tensor
 from pyrocausal.inference.coordinates import Coordinates, states_of
 from pyrocausal.inference.inferred import Inferred, NoRoute
 from pyrocausal.inference.problem import Problem
-from pyrocausal.inference.proposals import weighted
+from pyrocausal.inference.proposals import DEFENCE, weighted
 from pyrocausal.inference.walk import Walk
 from pyrocausal.inference.weighting import smooth
 
@@ -25,7 +25,6 @@ _STARTS = 64  # draws from the prior among which to start
 _MODES = 8  # places to climb from, in all states together, though at least 2 in each
 _STEPS = 40
 _STRIDE = 3.0  # prior deviations, the longest step
-_DEFENCE = 0.2  # of the proposals come from the prior, so that no weight is unbounded by it
 _FLOOR = 0.1  # of the others are spread over all modes alike
 _INFLATED = 1.5  # the covariance that weighted proposals show: rather too wide than too narrow
 _FREEDOM = 6  # degrees of freedom; even, so that uniforms give its chi-square
@@ -130,7 +129,7 @@ def _weighed(
     problem: Problem, modes: Modes, count: int
 ) -> tuple[Tensor, dict[str, Tensor], Tensor]:
     """Return proposals as standardised numbers, their values, and their log weights."""
-    share = round(count * _DEFENCE)
+    share = round(count * DEFENCE)
     vectors, which = _proposed(problem, modes, count - share)
     states = {n: v[which, 0] for n, v in modes.states.items()}
     near = Walk(problem, count - share, values=states, free=_numbers(modes, vectors))
@@ -142,7 +141,7 @@ def _weighed(
     log_near = _log_density(modes, vectors)
     log_near = log_near + _matching(problem, modes, near, prior)
     log_near = _mixed(modes, log_near) - modes.scale.log().sum(-1)
-    log_q = torch.logaddexp(log(1 - _DEFENCE) + log_near, log(_DEFENCE) + log_prior)
+    log_q = torch.logaddexp(log(1 - DEFENCE) + log_near, log(DEFENCE) + log_prior)
     found = {n: torch.cat((near.found[n], prior.found[n])) for n in problem.missing}
     return vectors, found, (log_joint - log_q).nan_to_num(nan=-torch.inf)
 

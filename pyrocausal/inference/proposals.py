@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from math import log
+from typing import Any, Final, Protocol
 
 import torch
 from torch import Tensor
@@ -13,7 +14,10 @@ from pyrocausal.inference.problem import Problem
 from pyrocausal.inference.walk import Walk
 from pyrocausal.inference.weighting import resample, smooth
 
-__all__ = ["Proposal", "by_guide", "by_prior", "weighted"]
+__all__ = ["DEFENCE", "Proposal", "by_guide", "by_prior", "weighted"]
+
+DEFENCE: Final = 0.2
+"""The share of the proposals that come from the prior, so that no weight is unbounded by it."""
 
 
 class Proposal(Protocol):
@@ -74,23 +78,39 @@ def by_prior(problem: Problem, draws: int, count: int) -> Inferred:
 def by_guide(proposal: Proposal, problem: Problem, draws: int, count: int) -> Inferred:
     """Weigh a guide's draws by the exact densities of the program.
 
+    Where a guide tells the density of any value (``log_prob(values, missing_values, missing)``),
+    some of the proposals come from the prior: so a guide with too light tails does no harm.
+
     Raises:
         ValueError: The guide's densities are not of the shape ``(draw, unit)``.
     """
     key = problem.stream(f"guide {problem.query.first + int(problem.units[0])}").key(0)
     generator = torch.Generator(problem.query.device).manual_seed(key)
     values = {n: v for n, v in problem.values.items() if n in problem.query.variables}
-    drawn, log_q = proposal.draw(values, list(problem.missing), count, generator)
-    if log_q.shape != (count, problem.size):
+    density = getattr(proposal, "log_prob", None)
+    share = 0 if density is None else round(count * DEFENCE)
+    own = count - share
+    drawn, log_q = proposal.draw(values, list(problem.missing), own, generator)
+    if log_q.shape != (own, problem.size):
         raise ValueError(
             f"The guide gave log densities of shape {tuple(log_q.shape)}; expected "
-            f"{(count, problem.size)}: draws, units."
+            f"{(own, problem.size)}: draws, units."
         )
-    walk = Walk(problem, count, values=drawn)
+    walk = Walk(problem, own, values=drawn)
     found = {name: walk.found[name] for name in problem.missing}
+    log_joint, log_prior = walk.log_joint, walk.log_prior
+    if density is not None:
+        prior = Walk(problem.with_noise("defence"), share)
+        other = {name: prior.found[name] for name in problem.missing}
+        log_q = torch.cat((log_q, density(values, other, list(problem.missing))))
+        found = {name: torch.cat((value, other[name])) for name, value in found.items()}
+        log_joint = torch.cat((log_joint, prior.log_joint))
+        log_prior = torch.cat((log_prior, prior.log_prior))
+    log_q = log_q.detach().double()
+    if share:
+        log_q = torch.logaddexp(log(1 - DEFENCE) + log_q, log(DEFENCE) + log_prior)
     # A guide that is lost may propose what is no number: then it counts for nothing.
-    log_weights = walk.log_joint - log_q.detach().double()
-    return weighted(problem, found, log_weights.nan_to_num(nan=-torch.inf), draws)
+    return weighted(problem, found, (log_joint - log_q).nan_to_num(nan=-torch.inf), draws)
 
 
 def weighted(

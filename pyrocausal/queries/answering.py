@@ -144,7 +144,7 @@ def _uncertain(
             ends = zip(*(one.bounds for one in found if one.bounds), strict=True)
             lower, upper = (torch.stack(end).std(0) for end in ends)
             spread = lower, upper
-    elif core.report is not None:
+    elif core.learnt is not None:
         return None, None, {"interval": "none: the SCM was fitted without uncertainty="}
     return normal_interval(_plain(measured.value), sources, question.level), spread, {}
 

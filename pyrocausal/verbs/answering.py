@@ -273,8 +273,9 @@ def _completion(
         method=method,
         guide=core.amortized,
     )
-    if any("guide" in route for route in completion.routes.values()):
-        core.amortized.check(core)
+    used = any("guide" in route for route in completion.routes.values())
+    if used and hasattr(core.amortized, "check"):
+        core.amortized.check(core)  # one of another kind may not know what it was trained on
     return completion.spread(units) if alike else completion
 
 

@@ -3,7 +3,7 @@
 import inspect
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import wraps
 from numbers import Integral
 from typing import Any, TypeVar
@@ -33,7 +33,7 @@ from pyrocausal.graph import CausalGraph
 from pyrocausal.interventions import Edge, World
 from pyrocausal.noise import Coupling, draw_seed
 
-__all__ = ["Core", "probing_again"]
+__all__ = ["Core", "Learnt", "probing_again"]
 
 _LEARNT = 256  # units that are kept for finding the graph
 Program = Callable[..., Any]
@@ -55,6 +55,17 @@ def probing_again(verb: Callable[..., Result]) -> Callable[..., Result]:
     return attempt
 
 
+@dataclass(frozen=True, eq=False)
+class Learnt:
+    """Where the parameters come from.
+
+    Attributes:
+        observed: The variables that the fit had data of.
+    """
+
+    observed: frozenset[str]
+
+
 class Core:
     """What an SCM and its ``do`` and ``condition`` copies share: program, parameters, findings."""
 
@@ -68,6 +79,7 @@ class Core:
         self.moved: dict[tuple[Any, ...], set[str]] = {}
         self.guide: Any = None  # the FittedGuide of the last fit
         self.report: Any = None  # its FitReport
+        self.learnt: Learnt | None = None  # what a fit has made of the parameters
         self.law: Any = None  # its ParameterLaw, where it was asked for
         self.posterior_seed: int | None = None  # picks the shared variables, whatever the query's
         self.amortized: Any = None  # the guide that infers what evidence lacks

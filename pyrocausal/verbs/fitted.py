@@ -64,7 +64,7 @@ def left_open(core: Core, worlds: Sequence[World], variables: Iterable[str]) -> 
 
 def _may_be_open(core: Core, worlds: Sequence[World]) -> bool:
     """Say whether something was acted on, and the fit had no data of some variable of a unit."""
-    if core.report is None or not any(worlds):
+    if core.learnt is None or not any(worlds):
         return False
-    variables, observed = core.anatomy.variables.values(), core.report.observed
+    variables, observed = core.anatomy.variables.values(), core.learnt.observed
     return any(not (v.shared or v.deterministic or v.name in observed) for v in variables)
