@@ -211,3 +211,24 @@ def test_elements_of_a_plate_that_are_missing_are_inferred_from_those_below() ->
     assert float(level[:, 1].var()) == pytest.approx(0.2, rel=4 * (2 / 1000) ** 0.5)
     assert float(level[:, 2].var()) == pytest.approx(1.0, rel=4 * (2 / 1000) ** 0.5)
     assert abduction.routes["level"] == "exact, gaussian where missing"
+
+
+@pytest.mark.parametrize("noise", [0.02, 0.5, 5.0])
+def test_the_mean_weight_is_the_density_of_what_was_seen(noise: float) -> None:
+    @pc.scm
+    def pair() -> None:
+        x = pyro.sample("x", dist.Normal(1.0, 2.0))
+        z = pyro.sample("z", dist.Normal(-x, 0.5))
+        pyro.sample("y", dist.Normal(x + z, noise))
+        pyro.sample("w", dist.Normal(x, noise))
+
+    y, w = torch.tensor([0.0, 0.6, -1.0]), torch.tensor([1.0, 3.0, -2.0])
+    quality = pair.abduct({"y": y, "w": w}, method="importance", seed=0).quality
+    assert quality is not None
+    # y ~ Normal(0, .25 + noise^2), w ~ Normal(1, 4 + noise^2), independent
+    expected = dist.Normal(0.0, (0.25 + noise**2) ** 0.5).log_prob(y)
+    expected = expected + dist.Normal(1.0, (4 + noise**2) ** 0.5).log_prob(w)
+    weights = quality.weights["x", "z"].double()
+    found = weights.logsumexp(0) - np.log(len(weights))
+    error = (1 / quality.ess - 1 / len(weights)).clamp(min=1e-5).sqrt()
+    assert bool(((found - expected).abs() < 4 * error).all())
