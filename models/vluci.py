@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args
 import torch
 
 from pyrocausal.mechanisms.base import check_count, check_counts
-from pyrocausal.models.vluci_amortized import Amortized, amortize
+from pyrocausal.models.vluci_amortized import Amortized, amortize, fit_without_u
 from pyrocausal.models.vluci_building import build_program, learn_bases, widened
 from pyrocausal.models.vluci_columns import Columns, Names, read_columns
 from pyrocausal.models.vluci_diagnosis import diagnose
@@ -269,6 +269,9 @@ class VLUCI:
             program = widened(program, self.latent_dim, hidden, seed)
         result = replace(result, program=program)
         objective: Literal["joint", "double"] = "double" if self.objective == "double" else "joint"
+        if self.u_effect == "free":
+            # A free function of u has no exact solution to start from: it starts without U.
+            fit_without_u(program, result.units(), self.steps)
         amortized = amortize(program, result.units(), objective, seed, self.steps)
         _refuse_worse_than_twin(amortized)
         warnings = result.diagnosis.warnings

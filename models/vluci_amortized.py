@@ -189,7 +189,7 @@ def amortize(
 def _descend(
     parameters: Iterable[nn.Parameter], loss: Callable[[], Tensor], steps: int, rate: float
 ) -> None:
-    chosen = list(parameters)
+    chosen = [parameter for parameter in parameters if parameter.requires_grad]
     optimizer = torch.optim.Adam(chosen, lr=rate)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
     for _ in range(steps):

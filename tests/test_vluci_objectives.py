@@ -48,7 +48,9 @@ def test_the_bound_is_below_the_exact_likelihood_and_close_to_it(objective: Any)
     assert -0.004 < gap < 0.02
     # The training stays at the exact solution, from which it started: its own error is 0.25.
     assert fit.ate().point == pytest.approx(fit.profile.best.ate, abs=0.25)
-    assert fit.amortized.elbo > fit.amortized.twin
+    # Only "joint" climbs the bound itself; the other one may end below by its standard error.
+    noise = 0.0 if objective == "joint" else 0.003
+    assert fit.amortized.elbo > fit.amortized.twin - noise
     assert fit.amortized.kl > 0.05
     assert "lower bound" in str(fit)
 
@@ -91,17 +93,23 @@ def test_both_objectives_are_one_where_the_first_guide_is_the_prior() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("u_effect", ["linear", "free"])
-def test_more_dimensions_or_free_effects_of_u_keep_the_interval_of_one(u_effect: Any) -> None:
+def test_more_dimensions_of_u_keep_the_interval_of_one() -> None:
     x, t, y = read("S5", 500)
-    model = VLUCI(latent_dim=2, u_effect=u_effect, hidden=(), steps=200)
-    fit: Any = model.fit(x, t, y, instruments=["x4"])
+    fit: Any = VLUCI(latent_dim=2, hidden=(), steps=200).fit(x, t, y, instruments=["x4"])
     assert fit.objective == "joint"
     assert fit.twin.likelihood.form.arms == "separate"
     assert fit.posterior(num_draws=3).shape == (3, 500, 2)
     assert any("one-dimensional linear U" in text for text in fit.warnings)
     assert fit.ite(num_draws=2, point=True).shape == (2, 500)
     assert np.isfinite([fit.ate().low, fit.ate().high]).all()
+
+
+@pytest.mark.slow
+def test_a_free_effect_of_u_that_ends_below_the_model_without_u_is_refused() -> None:
+    x, t, y = read("S5", 500)
+    model = VLUCI(latent_dim=2, u_effect="free", hidden=(), steps=200)
+    with pytest.raises(RuntimeError, match="below the same model without U"):
+        model.fit(x, t, y, instruments=["x4"])
 
 
 def linear(units: int = 300) -> tuple[pd.DataFrame, Any, Any]:
@@ -132,7 +140,7 @@ def test_categories_counts_and_gaps_are_experimental_and_say_so() -> None:
     counts = np.random.default_rng(1).poisson(np.exp(0.3 * categories + 0.2 * x.a))
     gaps = x.copy()
     gaps.iloc[:5, 0] = np.nan
-    fit: Any = VLUCI(treatment="categorical", outcome="poisson", steps=150).fit(
+    fit: Any = VLUCI(treatment="categorical", outcome="poisson", steps=600).fit(
         gaps, categories, counts
     )
     assert any("5 missing covariates" in text for text in fit.warnings)
