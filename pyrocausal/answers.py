@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from html import escape
 from statistics import NormalDist
 from typing import TYPE_CHECKING, Any, Final
 
 import torch
 from torch import Tensor
 
+from pyrocausal.cards import as_html, as_text
 from pyrocausal.naming import grouped
 from pyrocausal.results import RUNGS
 
@@ -186,8 +186,7 @@ class Answer:
         return lines
 
     def __repr__(self) -> str:
-        text = [f"{label}: {line}" if label else line for label, line in self.card()]
-        return "\n".join([*text, *self._rows()])
+        return "\n".join([as_text(self.card()), *self._rows()])
 
     def _rows(self) -> list[str]:
         if self.index is None:
@@ -198,10 +197,8 @@ class Answer:
         return [*shown.splitlines(), *more]
 
     def _repr_html_(self) -> str:
-        (_, title), *lines = self.card()
-        cells = "".join(f"<tr><th>{escape(a)}</th><td>{escape(b)}</td></tr>" for a, b in lines)
         table = self.to_frame().to_html(max_rows=MOST_ROWS) if self.index is not None else ""
-        return f"<table><caption>{escape(title)}</caption>{cells}</table>{table}"
+        return as_html(self.card()) + table
 
 
 class Effect(Answer):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from html import escape
 from math import isfinite, sqrt
 from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
@@ -12,6 +11,7 @@ import numpy as np
 import torch
 
 from pyrocausal.answers import Answer
+from pyrocausal.cards import as_html, as_text
 from pyrocausal.engine.evidence import columns_of
 from pyrocausal.errors import UnknownVariable
 from pyrocausal.estimation.options import Options
@@ -164,12 +164,10 @@ class RefutationReport:
         return [*lines, ("note", checks)]
 
     def __repr__(self) -> str:
-        return "\n".join(f"{label}: {line}" if label else line for label, line in self.card())
+        return as_text(self.card())
 
     def _repr_html_(self) -> str:
-        (_, title), *lines = self.card()
-        cells = "".join(f"<tr><th>{escape(a)}</th><td>{escape(b)}</td></tr>" for a, b in lines)
-        return f"<table><caption>{escape(title)}</caption>{cells}</table>"
+        return as_html(self.card())
 
 
 def refute(

@@ -68,6 +68,19 @@ def device(request: pytest.FixtureRequest) -> Iterator[torch.device]:
         yield pretended
 
 
+@pytest.fixture
+def no_window() -> Iterator[None]:
+    """Draw into memory, and close what was drawn."""
+    import matplotlib as mpl
+    from matplotlib import pyplot as plt
+
+    before = mpl.get_backend()
+    plt.switch_backend("agg")
+    yield
+    plt.close("all")
+    plt.switch_backend(before)
+
+
 Answer = Mapping[Any, Tensor]
 
 

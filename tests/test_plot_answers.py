@@ -3,58 +3,23 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
 from typing import Any, Final
 
-import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 from matplotlib import pyplot as plt
-from matplotlib.axes import Axes
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
+from pictures import bars, drawn, legend, words
 
 import pyrocausal as pc
 from pyrocausal import plot
 from pyrocausal.answers import Answer, Effect, Interval
 from pyrocausal.plot.style import PALETTE
 
-
-@pytest.fixture(autouse=True)
-def no_window() -> Iterator[None]:
-    before = mpl.get_backend()
-    plt.switch_backend("agg")
-    yield
-    plt.close("all")
-    plt.switch_backend(before)
-
-
-def rendered(figure: Any) -> Any:
-    """Draw a figure for good, so that whatever is wrong with it shows."""
-    figure.canvas.draw()
-    return figure
-
-
-def drawn(ax: Axes) -> Any:
-    """Draw the figure of some axes, and give them back without their types."""
-    rendered(ax.figure)
-    return ax
-
-
-def words(ax: Any) -> set[str]:
-    return {text.get_text() for text in ax.texts if text.get_text() != "✂"}
-
-
-def legend(ax: Any) -> list[str]:
-    found = ax.get_legend()
-    return [] if found is None else [text.get_text() for text in found.get_texts()]
-
-
-def bars(ax: Any) -> list[tuple[float, float]]:
-    """Where each bar starts, and its height."""
-    return [(p.get_y(), p.get_height()) for p in ax.patches if hasattr(p, "get_height")]
+pytestmark = pytest.mark.usefixtures("no_window")
 
 
 # Answers

@@ -19,7 +19,8 @@ from pyrocausal.fitting.saving import load, save
 from pyrocausal.fitting.training import Settings
 from pyrocausal.fitting.uncertainty import Uncertainty, parameter_law, read_uncertainty
 from pyrocausal.noise import Coupling
-from pyrocausal.verbs.core import Core, Learnt
+from pyrocausal.verbs.core import Core
+from pyrocausal.verbs.learnt import Learnt
 from pyrocausal.verbs.standing import Standing
 
 if TYPE_CHECKING:

@@ -20,7 +20,8 @@ from pyrocausal.building import GraphProgram
 from pyrocausal.engine.evidence import columns_of, read_inputs
 from pyrocausal.engine.tracing import quiet_seed
 from pyrocausal.noise import Coupling
-from pyrocausal.verbs.core import Core, Learnt
+from pyrocausal.verbs.core import Core
+from pyrocausal.verbs.learnt import Learnt
 from pyrocausal.verbs.standing import Standing
 
 if TYPE_CHECKING:

@@ -15,7 +15,8 @@ from pyrocausal.identification.solving import OBSERVATION, solve
 from pyrocausal.interventions import World, targets
 
 if TYPE_CHECKING:
-    from pyrocausal.verbs.core import Core, Learnt
+    from pyrocausal.verbs.core import Core
+    from pyrocausal.verbs.learnt import Learnt
 
 __all__ = ["left_open", "unidentified", "warn_unidentified"]
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from typing import Any, Final
 
 import torch
 from torch import Tensor
 
 from pyrocausal.answers import Effect, Interval, normal_interval
-from pyrocausal.interventions import read_worlds
 from pyrocausal.queries.asking import Asked, Question
 from pyrocausal.queries.scales import compare, standard_error
 from pyrocausal.verbs.fitted import left_open
@@ -116,7 +116,7 @@ def answer(
 
 def _undetermined(question: Question) -> tuple[str, ...]:
     """Say whether the data that the model was fitted to leave the outcome under the action open."""
-    worlds = [world for action in question.actions for world in read_worlds(action)[0]]
+    worlds = list(chain.from_iterable(question.interventions))
     words = left_open(question.scm._core, worlds, question.outcome.names)
     return (words,) if words else ()
 

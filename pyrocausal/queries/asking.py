@@ -6,12 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cached_property
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Final, TypedDict
 
 from torch import Tensor
 
 from pyrocausal.engine.evidence import count_of
-from pyrocausal.interventions import read_worlds, targets
+from pyrocausal.interventions import World, read_worlds, targets
 from pyrocausal.naming import describe_worlds
 from pyrocausal.noise.streams import draw_seed
 from pyrocausal.queries.outcomes import Condition, Outcome, read_condition, read_outcome
@@ -87,13 +88,18 @@ class Question:
     @cached_property
     def worlds(self) -> list[str]:
         """Each world's intervention in symbols, such as ``X=1``."""
-        return [describe_worlds(read_worlds(action)[0]) for action in self.actions]
+        return [describe_worlds(worlds) for worlds in self.interventions]
+
+    @cached_property
+    def interventions(self) -> list[tuple[World, ...]]:
+        """What each action was read as."""
+        return [read_worlds(action)[0] for action in self.actions]
 
     @cached_property
     def acted_on(self) -> frozenset[str]:
         """The variables that some world intervenes on."""
-        worlds = [world for action in self.actions for world in read_worlds(action)[0]]
-        return frozenset(name for world in worlds for name in targets(world))
+        every = chain.from_iterable(self.interventions)
+        return frozenset(name for world in every for name in targets(world))
 
     @cached_property
     def reached(self) -> frozenset[str]:
@@ -145,14 +151,19 @@ class Question:
         share = max(chosen.double().mean().item(), 1 / MOST_TIMES)
         if share < 1:
             units = sampled(self.scm, round(self.num_samples / share), None, self.seed)
-        return Asked(self, units, self._chosen(units))
+            chosen = self._chosen(units)
+        return Asked(self, units, chosen)
+
+    def least(self, units: Population) -> int:
+        """Return how many units a mean is taken over, at least; one that was seen is enough."""
+        return self.fewest if units.draws is None else 1
 
     def _chosen(self, units: Population) -> Tensor | None:
         if self.given is None:
             return None
         chosen = self.given(units.factual)
         _check_shape("given", chosen, units)
-        fewest = self.fewest if units.draws is None else 1
+        fewest = self.least(units)
         if int(chosen.sum()) < fewest:
             raise ValueError(
                 f"given ({self.given.text}) holds for {int(chosen.sum())} of {chosen.numel()} units; "

@@ -263,7 +263,7 @@ def _among(
         chosen = chosen & (factual[variable] == value)
     if asked.chosen is not None:
         chosen = chosen & asked.chosen
-    fewest = asked.question.fewest if asked.units.draws is None else 1
+    fewest = asked.question.least(asked.units)
     if int(chosen.sum()) < fewest:
         world = asked.question.worlds[seen[0]]
         raise ValueError(

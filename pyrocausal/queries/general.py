@@ -99,7 +99,7 @@ def _measure(asked: Question, query: Expression, told: Any) -> Measured:
     chosen = whole.chosen
     if isinstance(told, Expression):
         chosen = told.value(worlds) if chosen is None else chosen & told.value(worlds)
-        fewest = asked.fewest if whole.units.draws is None else 1
+        fewest = asked.least(whole.units)
         if int(chosen.sum()) < fewest:
             raise ValueError(
                 f"given ({told!r}) holds for {int(chosen.sum())} of {chosen.numel()} units; "

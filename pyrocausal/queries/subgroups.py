@@ -134,7 +134,7 @@ def _measure(asked: Asked, by: str, groups: Sequence[tuple[float, float]]) -> Me
     parts = []
     for low, high in groups:
         inside = modifier == low if low == high else (low <= modifier) & (modifier <= high)
-        fewest = asked.question.fewest if asked.units.draws is None else 1
+        fewest = asked.question.least(asked.units)
         if int(inside.sum()) < fewest:
             raise ValueError(
                 f"by {by!r}: {int(inside.sum())} units lie in {low:.4g} to {high:.4g}; expected at "

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from html import escape
 from math import isinf
 from typing import TYPE_CHECKING, Literal
 
 from pyrocausal.answers import Answer
+from pyrocausal.cards import as_html, as_text
 from pyrocausal.sensitivity.evalues import EValue
 from pyrocausal.sensitivity.marginal_model import MarginalBounds
 from pyrocausal.sensitivity.no_assumptions import ManskiBounds
@@ -221,12 +221,10 @@ class SensitivityReport:
         yield "odds of treatment", "; ".join([*ranges, f"zero is inside from Lambda {beyond}"])
 
     def __repr__(self) -> str:
-        return "\n".join(f"{label}: {line}" if label else line for label, line in self.card())
+        return as_text(self.card())
 
     def _repr_html_(self) -> str:
-        (_, title), *lines = self.card()
-        cells = "".join(f"<tr><th>{escape(a)}</th><td>{escape(b)}</td></tr>" for a, b in lines)
-        return f"<table><caption>{escape(title)}</caption>{cells}</table>"
+        return as_html(self.card())
 
 
 def _range(found: MarginalBounds) -> str:

@@ -3,7 +3,7 @@
 import inspect
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import wraps
 from numbers import Integral
 from typing import Any, TypeVar
@@ -32,8 +32,9 @@ from pyrocausal.errors import UnknownVariable
 from pyrocausal.graph import CausalGraph
 from pyrocausal.interventions import Edge, World
 from pyrocausal.noise import Coupling, draw_seed
+from pyrocausal.verbs.learnt import Learnt
 
-__all__ = ["Core", "Learnt", "probing_again"]
+__all__ = ["Core", "probing_again"]
 
 _LEARNT = 256  # units that are kept for finding the graph
 Program = Callable[..., Any]
@@ -53,17 +54,6 @@ def probing_again(verb: Callable[..., Result]) -> Callable[..., Result]:
             return verb(core, *args, **kwargs)
 
     return attempt
-
-
-@dataclass(frozen=True, eq=False)
-class Learnt:
-    """Where the parameters come from.
-
-    Attributes:
-        observed: The variables that the fit had data of.
-    """
-
-    observed: frozenset[str]
 
 
 class Core:
