@@ -97,7 +97,9 @@ for scores, name, colour in (
     (seen.score, "seen: homework near 2", PALETTE[0]),
     (done["score"].numpy(), "done: homework set to 2", PALETTE[1]),
 ):
-    ax.hist(scores, bins=60, density=True, histtype="step", color=colour, label=name)
+    ax.hist(
+        scores, bins=40, range=(-4, 4), density=True, histtype="step", color=colour, label=name
+    )
 ax.set(xlabel="score (standard deviations)", ylabel="density", title="Seeing is not doing")
 _ = ax.legend()
 
