@@ -79,5 +79,5 @@ $(FOR_DEMO): $(TORCH) pyproject.toml Makefile
 	@touch $@
 
 $(FOR_TEST): $(TORCH) pyproject.toml Makefile
-	$(PIP) --editable '.[dev,flows,plot]'
+	$(PIP) --editable '.[arviz,dev,distributed,flows,plot]'
 	@touch $@

@@ -1,6 +1,6 @@
 """Run the benchmarks: ``python -m benchmarks``; prints a table for RESULTS.md."""
 
-import sys
+import argparse
 from collections.abc import Callable
 from typing import Any
 
@@ -19,8 +19,10 @@ HEADER = (
 
 def main() -> None:
     """Time sampling, do and exact counterfactuals against torch by hand and Pyro."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="leave out 100,000 units")
+    quick = parser.parse_args().quick
     torch.set_num_threads(1)
-    quick = "--quick" in sys.argv
     print(HEADER)
     for name, model in (("chain of 10", Linear.chain(10)), ("random, 100", Linear.random(100))):
         for units in (1_000,) if quick else (1_000, 100_000):

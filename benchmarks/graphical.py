@@ -1,6 +1,6 @@
 """Adjustment sets, front doors, instruments against numbers: ``python -m benchmarks.graphical``."""
 
-import sys
+import argparse
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -30,7 +30,9 @@ Check = Callable[[pc.CausalGraph, set[str], set[str], np.random.Generator], Coun
 
 def main() -> None:
     """Check all graphs of four nodes, then random ones of five and six."""
-    step = 50 if "--quick" in sys.argv else 1
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="a fiftieth of the graphs")
+    step = 50 if parser.parse_args().quick else 1
     for check in (check_adjustment, check_frontdoor, check_instruments):
         start, tally, rng = time.perf_counter(), Counter[str](), np.random.default_rng(0)
         for n, directed, mixed in list(graphs(4))[::step]:

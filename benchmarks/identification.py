@@ -1,6 +1,6 @@
 """Every effect in every small graph against enumeration: ``python -m benchmarks.identification``."""
 
-import sys
+import argparse
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -23,7 +23,9 @@ Graph = tuple[int, Pairs, Pairs]
 
 def main() -> None:
     """Check all ADMGs of four nodes, then random ones of five to seven with conditionals."""
-    quick = "--quick" in sys.argv
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="a sample of the graphs")
+    quick = parser.parse_args().quick
     rng = np.random.default_rng(0)
     start, tally = time.process_time(), Counter[str]()
     every = list(graphs(4))

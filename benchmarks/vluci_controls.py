@@ -23,7 +23,7 @@ __all__ = ["jobs", "rows"]
 
 UNITS = 2000
 SEEDS = {
-    "VLUCI": dict.fromkeys(("S1", "S3", "S5", "S2", "S6", "S7"), 200) | {"S4": 100, "S8": 100},
+    "VLUCI": dict.fromkeys(("S1", "S3", "S5", "S2", "S6", "S7"), 200) | {"S4": 40, "S8": 40},
     "OLS": dict.fromkeys(CONFOUNDED, 200),
     "TARNet": dict.fromkeys(CONFOUNDED, 20),
     "CEVAE": dict.fromkeys(CONFOUNDED, 5),

@@ -101,6 +101,9 @@ class Amortized(nn.Module):
             for shape, start, numbers in self.groups
             for k, number in enumerate(numbers)
         }
+        self.drawn: Tensor
+        drawn = [number for _, _, numbers in self.groups for number in numbers]
+        self.register_buffer("drawn", torch.tensor(drawn, dtype=torch.long), persistent=False)
         outputs = sum(shape.size for shape in self.heads.values())
         self.output = nn.Linear(self.encoder.width, outputs)
         with torch.no_grad():
@@ -244,9 +247,7 @@ class Amortized(nn.Module):
             if self.chained:
                 features, known = self._with(number, value, features, known)
 
-    def log_densities(
-        self, features: Tensor, targets: Sequence[Tensor], known: Tensor
-    ) -> tuple[Tensor, list[int]]:
+    def log_densities(self, features: Tensor, targets: Sequence[Tensor], known: Tensor) -> Tensor:
         """Return the log density of each variable's target, given the known variables.
 
         Args:
@@ -255,14 +256,14 @@ class Amortized(nn.Module):
             known: 1 where a variable is known, else 0, ``(rows, variables)``.
 
         Returns:
-            Shape ``(rows, drawn variables)``, and the numbers of these variables.
+            Shape ``(rows, drawn variables)``; ``drawn`` holds the numbers of these.
         """
         outputs = self.output(self.encoder(self.embedding(features, known), known))
         columns = []
         for (head, start, numbers), target in zip(self.groups, targets, strict=True):
             part = outputs[:, start : start + head.size * len(numbers)]
             columns.append(head(part.unflatten(1, (len(numbers), head.size))).log_prob(target))
-        return torch.cat(columns, 1), [number for _, _, ns in self.groups for number in ns]
+        return torch.cat(columns, 1)
 
     def encoded(self, values: Mapping[str, Tensor]) -> tuple[Tensor, list[Tensor]]:
         """Return features and targets of units of which all is known; see ``log_densities``."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from pyrocausal.guides.amortized import Amortized
 from pyrocausal.guides.fingerprints import fingerprint
@@ -11,27 +11,32 @@ from pyrocausal.verbs.core import Core
 
 __all__ = ["attach", "restored"]
 
+METHODS: Final = ("covers", "draw", "check", "to", "config", "state_dict")
+
 
 def attach(core: Core, guide: Any) -> None:
     """Keep a guide with an SCM.
 
     A guide that the last ``fit`` trained along with the program belongs to the parameters there
-    are now.
+    are now. Besides an ``Amortized`` one it may be any that proposes values of missing variables,
+    see ``inference.Proposal``, and has the methods of a module by which it is moved and saved; its
+    ``config()`` is ``None`` where its parameters are the program's.
 
     Raises:
-        TypeError: No amortized guide.
+        TypeError: No guide.
         ValueError: The guide of another SCM.
     """
-    if guide is not None and not isinstance(guide, Amortized):
+    if guide is not None and not all(callable(getattr(guide, name, None)) for name in METHODS):
         raise TypeError(
             f"Got a {type(guide).__name__} as the guide of an SCM; expected an Amortized one, as "
-            "amortize() makes, or None."
+            f"amortize() makes, a guide with {', '.join(METHODS)}, or None."
         )
-    if guide is not None:
+    if isinstance(guide, Amortized):
         if core.guide is not None and core.guide.guide is guide:
             guide.fingerprint = fingerprint(core)
         _check_sites(core, guide)
         guide.check(core)
+    if guide is not None:
         guide.to(core.place())
     core.amortized = guide
 

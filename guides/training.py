@@ -85,7 +85,7 @@ class AmortizationReport:
 def amortize(
     scm: SCM,
     *,
-    steps: int = 5000,
+    steps: int = 7000,
     batch_size: int = 512,
     lr: float = 3e-3,
     seed: int | None = None,
@@ -111,7 +111,7 @@ def train(
     guide: Amortized,
     scm: SCM,
     *,
-    steps: int = 5000,
+    steps: int = 7000,
     batch_size: int = 512,
     lr: float = 3e-3,
     seed: int | None = None,
@@ -179,9 +179,9 @@ def judge(
     """
     features, targets, known, asked = _fresh(guide, scm, units, generator)
     with pyro.validation_enabled(False):
-        density, numbers = guide.log_densities(features, targets, known)
+        density = guide.log_densities(features, targets, known)
     alone = torch.cat([_alone(target) for target in targets], 1)
-    asked = asked[:, numbers]
+    asked = asked[:, guide.drawn]
     some = asked.any(1)
     share = asked[some] / asked[some].sum(1, keepdim=True)
     return -(density[some] * share).sum(1), -(alone[some] * share).sum(1)
@@ -190,8 +190,8 @@ def judge(
 def _step(guide: Amortized, units: _Units, optimizer: torch.optim.Optimizer) -> Tensor:
     features, targets, known, asked = units
     with pyro.validation_enabled(False):
-        density, numbers = guide.log_densities(features, targets, known)
-    wanted = asked[:, numbers]
+        density = guide.log_densities(features, targets, known)
+    wanted = asked[:, guide.drawn]
     loss = -torch.where(wanted, density, 0.0).sum() / wanted.sum()
     optimizer.zero_grad()
     loss.backward()

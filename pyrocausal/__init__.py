@@ -6,9 +6,21 @@ from typing import TYPE_CHECKING, Any
 
 # The names as type checkers see them; at run time each is loaded when it is first used.
 if TYPE_CHECKING:
-    from pyrocausal import datasets, guides, mechanisms, models, plot, queries, sensitivity, zoo
+    from pyrocausal import (
+        datasets,
+        distributed,
+        guides,
+        mechanisms,
+        models,
+        plot,
+        queries,
+        sensitivity,
+        zoo,
+    )
     from pyrocausal.answers import Answer, Effect, Estimate, Interval
-    from pyrocausal.bounding import Bounds, bounds
+    from pyrocausal.bounding import Bounds, bounds, causation_bounds
+    from pyrocausal.checking import check
+    from pyrocausal.engine.intervals import between
     from pyrocausal.errors import (
         CaptureWarning,
         IdentificationWarning,
@@ -68,6 +80,8 @@ __all__ = [
     # the program with its verbs
     "SCM",  # sample, do, condition, abduct, counterfactual, fit
     "scm",  # decorator: a Pyro program becomes an SCM
+    # evidence
+    "between",  # a value within limits: censored or rounded
     # effect handlers
     "condition",  # evidence
     "do",  # interventions
@@ -85,6 +99,7 @@ __all__ = [
     "CausalGraph",
     # modules, loaded when they are first used
     "datasets",  # real data, shipped or fetched
+    "distributed",  # questions of files larger than memory, here or on a cluster
     "guides",  # amortized inference of what evidence lacks
     "mechanisms",  # modules that return a distribution given the parents
     "models",  # ready-made models with hidden confounders or many covariates
@@ -117,6 +132,7 @@ __all__ = [
     "quantile_effect",  # of the outcome's distribution, or of the individual effect
     "Y",  # a variable in a world, to build expressions of
     # checks
+    "check",  # inference, fit to data, laws: one table
     "refute",  # placebo treatment, random common cause, part of the data
     # answers
     "Answer",  # a number with its error, and what it rests on
@@ -128,6 +144,7 @@ __all__ = [
     "Estimand",  # a formula in known distributions that equals a causal query
     "adjustment_sets",  # what to hold fixed, so that seeing is as good as doing
     "bounds",  # where a query is not identified: from a graph and data to that range
+    "causation_bounds",  # the range of PN, PS and PNS that data and experiments leave open
     "frontdoor_sets",  # mediators that carry the whole effect and share no confounder
     "check_identification",  # an estimand on samples against the model's own do
     "identify",  # from a graph and a query to an estimand
@@ -151,7 +168,9 @@ __all__ = [
 # Where each name comes from: the only place, besides `__all__` and the imports above, to add one.
 _HOMES = {
     "answers": ("Answer", "Effect", "Estimate", "Interval"),
-    "bounding": ("Bounds", "bounds"),
+    "bounding": ("Bounds", "bounds", "causation_bounds"),
+    "engine.intervals": ("between",),
+    "checking": ("check",),
     "errors": (
         "CaptureWarning",
         "IdentificationWarning",
@@ -207,6 +226,7 @@ _HOMES = {
 }
 _MODULES = (
     "datasets",
+    "distributed",
     "guides",
     "mechanisms",
     "models",

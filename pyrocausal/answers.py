@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from numbers import Real
 from statistics import NormalDist
 from typing import TYPE_CHECKING, Any, Final
 
@@ -16,9 +17,10 @@ from pyrocausal.results import RUNGS
 
 if TYPE_CHECKING:
     import pandas as pd
+    import xarray as xr
     from matplotlib.axes import Axes
 
-__all__ = ["Answer", "Effect", "Estimate", "Interval", "normal_interval"]
+__all__ = ["Answer", "Effect", "Estimate", "Interval", "check_level", "normal_interval"]
 
 MOST_ROWS: Final = 10
 
@@ -64,6 +66,16 @@ class Interval:
         return f"[{float(self.lower):.4g}, {float(self.upper):.4g}]"
 
 
+def check_level(level: Any) -> None:
+    """Check that the level of an interval is a probability.
+
+    Raises:
+        ValueError: It is none.
+    """
+    if not isinstance(level, Real) or not 0 < float(level) < 1:
+        raise ValueError(f"level got {level!r}; expected a probability such as 0.95.")
+
+
 def normal_interval(value: Number, sources: Mapping[str, Number], level: float = 0.95) -> Interval:
     r"""Join independent errors: ``value ± z sqrt(sum of squares)``.
 
@@ -79,8 +91,7 @@ def normal_interval(value: Number, sources: Mapping[str, Number], level: float =
         >>> print(normal_interval(0.0, {"Monte Carlo": 3.0, "parameters": 4.0}))
         [-9.8, 9.8]
     """
-    if not 0 < level < 1:
-        raise ValueError(f"level got {level!r}; expected a probability such as 0.95.")
+    check_level(level)
     squares = [torch.as_tensor(sd, dtype=torch.float64).square() for sd in sources.values()]
     reach: Number = NormalDist().inv_cdf((1 + level) / 2) * torch.stack(squares).sum(0).sqrt()
     if not isinstance(value, Tensor):
@@ -141,11 +152,27 @@ class Answer:
         index = pd.Index([self.query], name="query") if self.index is None else self.index
         return pd.DataFrame({n: _column(v, len(index)) for n, v in columns.items()}, index=index)
 
-    def plot(self, ax: Axes | None = None) -> Axes:
+    def to_datatree(self) -> xr.DataTree:
+        """Return the numbers as labelled arrays over their index, with what they rest on.
+
+        Raises:
+            ModuleNotFoundError: xarray is not installed, the extra ``arviz``.
+
+        Example:
+            >>> tree = Effect(2.0, 0.5, Interval(1.0, 3.0), "E[Y]", rung=2).to_datatree()
+            >>> tree["upper"].item(), tree.attrs["rung"]
+            (3.0, 2)
+        """
+        from pyrocausal.trees import answer_tree
+
+        return answer_tree(self)
+
+    def plot(self, ax: Axes | None = None, *, unit: str = "") -> Axes:
         """Draw the answer: a curve over doses or numbers, else a forest of points.
 
         Args:
             ax: Where to draw; a new figure by default.
+            unit: Of the numbers, such as ``"kg"``.
 
         Raises:
             ModuleNotFoundError: matplotlib is not installed, the extra ``plot``.
@@ -153,8 +180,8 @@ class Answer:
         from pyrocausal.plot import dose_response, forest
 
         if self.index is not None and self.index.dtype.kind == "f" and self.index.name != "unit":
-            return dose_response(self, ax)
-        return forest(self, ax=ax)
+            return dose_response(self, ax, unit=unit)
+        return forest(self, ax=ax, unit=unit)
 
     def card(self) -> list[tuple[str, str]]:
         """Return the lines of the card, each a label and its text."""
@@ -175,7 +202,11 @@ class Answer:
         if self.interval is not None:
             level = f"{100 * self.interval.level:g} % interval"
             sources = [f"{n} {_text(sd)}" for n, sd in self.interval.sources.items()]
-            joined = f" (sd: {', '.join(sources)})" if sources and self.index is None else ""
+            joined = ""
+            if sources and self.index is None:
+                joined = f" (sd: {', '.join(sources)})"
+            elif sources:
+                joined = f" (joins {', '.join(self.interval.sources)})"
             lines.append((level, f"{self.interval}{joined}"))
         if self.bounds is not None:
             note = f" ({self.bounds.note})" if self.bounds.note else ""

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from inspect import signature
-from typing import Any, Self, final
+from typing import TYPE_CHECKING, Any, Self, TypeAlias, final
 
 import pyro
 import torch
@@ -17,9 +17,12 @@ from pyrocausal.mechanisms import MLP, Flow, Linear, Table
 from pyrocausal.mechanisms.base import Distribution, Mechanism
 from pyrocausal.mechanisms.recipes import from_recipe, recipe_of
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 __all__ = ["Edges", "GraphProgram", "Mechanisms", "build"]
 
-Edges = CausalGraph | Iterable[tuple[str, str]]
+Edges: TypeAlias = "CausalGraph | Iterable[tuple[str, str]] | pd.DataFrame"
 Mechanisms = Mapping[str, Callable[..., Distribution] | Distribution]
 
 

@@ -108,6 +108,7 @@ def main(folder: str = "pyrocausal-demo") -> int:
     Returns:
         0, the exit status.
     """
+    Path(folder).mkdir(parents=True, exist_ok=True)  # before the work, should it not be allowed
     people = datasets.nhefs()
     person = people[people["qsmk"] == 0].iloc[[0]]
     with _one_thread():
@@ -163,7 +164,6 @@ The model is an ordinary Pyro program (`quits` is a logistic regression,
 
 
 def _graph(model: SCM, folder: Path) -> str:
-    folder.mkdir(parents=True, exist_ok=True)
     path = folder / "graph.svg"
     try:
         model.render(str(path))

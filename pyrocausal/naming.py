@@ -33,7 +33,7 @@ __all__ = [
 # Ways to have noise that leave it random given the value.
 COUPLINGS = ("gumbel-max", "quantile", "independent")
 # Ways to have the value itself, where it was not seen.
-INFERRED = ("gaussian", "enumeration", "guide", "importance", "nuts")
+INFERRED = ("gaussian", "enumeration", "guide", "importance", "nuts", "truncated")
 
 
 def describe_worlds(worlds: Sequence[World], limit: int = 3) -> str:
@@ -46,8 +46,18 @@ def describe_worlds(worlds: Sequence[World], limit: int = 3) -> str:
 def describe_evidence(evidence: Mapping[str, Any]) -> str:
     """Write evidence as ``x=0.3, y=1``; a variable of many units by its name."""
     return ", ".join(
-        f"{name}={text}" if (text := _number(value)) else name for name, value in evidence.items()
+        f"{name}={text}" if (text := _number(value)) else _name(name, value)
+        for name, value in evidence.items()
     )
+
+
+def _name(name: str, value: Any) -> str:
+    """Write a variable of which no one value was seen, with its limits if there are any."""
+    low, high = (_number(getattr(value, end, "")) for end in ("low", "high"))
+    if not (low and high):
+        return name
+    below, above = ("" if low == "-inf" else f"{low}<="), ("" if high == "inf" else f"<={high}")
+    return f"{below}{name}{above}"
 
 
 def describe_couplings(

@@ -16,6 +16,7 @@ from pyrocausal.summaries import component_names, summarize
 
 if TYPE_CHECKING:
     import pandas as pd
+    import xarray as xr
     from matplotlib.figure import Figure
 
     from pyrocausal.inference import Quality
@@ -97,6 +98,26 @@ class Samples(Mapping[str, Tensor]):
         values, dims = tables[of]
         return _frame(values, _sizes(values, dims, self.shared), self)
 
+    def to_datatree(self) -> xr.DataTree:
+        """Return labelled arrays in the form of ArviZ, with what the answer rests on.
+
+        The group ``data``, or ``posterior`` of a counterfactual, has the dimensions draw, world,
+        unit as far as the question has them; where there are draws they are those of one
+        ``chain``. ``natural``, ``factual`` and ``observed_data`` are groups of their own.
+
+        Raises:
+            ModuleNotFoundError: xarray is not installed, the extra ``arviz``.
+
+        Example:
+            >>> x = torch.tensor([1.0, 2.0])
+            >>> tree = Samples({"x": x}, {}, ("unit",), "P(V)", rung=1, seed=0).to_datatree()
+            >>> tree["data/x"].dims, tree.attrs["query"]
+            (('unit',), 'P(V)')
+        """
+        from pyrocausal.trees import samples_tree
+
+        return samples_tree(self, self._tables(), None)
+
     def plot(self, *variables: str) -> Figure:
         """Draw the distribution of each variable, by world; see ``pyrocausal.plot``.
 
@@ -155,6 +176,13 @@ class Counterfactual(Samples):
     factual: Mapping[str, Tensor] = field(default_factory=dict)
     abduction: Abduction | None = None
     random: tuple[str, ...] = ()
+
+    def to_datatree(self) -> xr.DataTree:
+        from pyrocausal.trees import samples_tree
+
+        tables = self._tables()
+        evidence = None if self.abduction is None else self.abduction.evidence
+        return samples_tree(self, {"posterior": tables.pop("data"), **tables}, evidence)
 
     def plot(self, *variables: str) -> Figure:
         """Draw each unit's way from what was seen to what would have been.

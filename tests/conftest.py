@@ -16,7 +16,7 @@ torch.set_num_threads(1)
 if not torch.cuda.is_available():
     registered()
 # An assertion in these helpers shows what it compared, as one in a test file does.
-pytest.register_assert_rewrite("discrete_families", "refusals")
+pytest.register_assert_rewrite("discrete_families", "estimates", "refusals")
 
 
 def set_handlers(handlers: tuple[Any, ...]) -> None:

@@ -84,7 +84,7 @@ def run(func: Any, args: Any, kwargs: Any) -> Any:
         kwargs = {**kwargs, "device": torch.device("cpu")}
     result = func(*map(held, args), **{key: held(value) for key, value in kwargs.items()})
     if func._schema.is_mutable:
-        return args[0]
+        return args[0] if func._schema.returns else None
     return wrapped(result) if there else result
 
 

@@ -7,20 +7,13 @@ import numpy as np
 import pyro
 import pyro.distributions as dist
 import pytest
+from written_graphs import graph_of
 
 import pyrocausal as pc
 from benchmarks.graphical import LinearModel, check_adjustment, named, queries
 from benchmarks.identification import graphs
 from pyrocausal.errors import UnknownVariable
 from pyrocausal.identification.discrete_models import DiscreteModel
-
-
-def graph_of(directed: str, bidirected: str = "") -> pc.CausalGraph:
-    """Return a graph from edges such as ``X>Y`` and ``X-Y``."""
-    return pc.CausalGraph(
-        [tuple(edge.split(">")) for edge in directed.split()],  # type: ignore[misc]
-        bidirected=[edge.split("-") for edge in bidirected.split()],
-    )
 
 
 def sets_of(text: str) -> set[frozenset[str]]:
@@ -183,14 +176,14 @@ def test_exponentially_many_sets_come_one_by_one() -> None:
     for i in range(99):
         edges += [(f"a{i}", "X"), (f"b{i}", f"a{i}"), (f"b{i}", "Y")]
     sets = pc.adjustment_sets(pc.CausalGraph(edges), "Y", "X")
-    start = time.perf_counter()
+    start = time.process_time()
     first = list(sets.minimal(limit=20))
     assert len(set(first)) == 20
     assert all(len(z) == 99 and sets.is_valid(z) for z in first)
     assert list(islice(sets, 20)) == first
     assert len(sets.cheapest() or ()) == 99
     assert sets.efficient == frozenset(f"b{i}" for i in range(99))
-    assert time.perf_counter() - start < 5
+    assert time.process_time() - start < 5
 
 
 @pytest.mark.parametrize("latents", [0, 60])
@@ -203,11 +196,11 @@ def test_a_graph_of_two_hundred_nodes_takes_less_than_a_second(latents: int) -> 
         nodes=names,
     )
     observed = [name for name in names if name in graph.observed]
-    start = time.perf_counter()
+    start = time.process_time()
     sets = pc.adjustment_sets(graph, "v199", observed[-30])
     assert sets
     assert "minimal sets: {" in str(sets)
-    assert time.perf_counter() - start < 1
+    assert time.process_time() - start < 1
 
 
 def test_the_card_says_what_to_do_where_there_is_no_set() -> None:

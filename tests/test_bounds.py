@@ -1,53 +1,21 @@
 """Bounds against published tables, closed forms and hand-made models."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 import pyro
 import pyro.distributions as dist
 import pytest
 import torch
+from bounded import BOW, EFFECT, INSTRUMENT, LIPID, MANSKI, VITAMIN_A, ends, pair, trial
+from exact_tables import states, states_of
 
 import pyrocausal as pc
-from pyrocausal.bounding import causation_bounds
 from pyrocausal.identification.discrete_models import DiscreteModel
 
-Array = npt.NDArray[np.float64]
-
-BOW = pc.CausalGraph([("X", "Y")], bidirected=[("X", "Y")])
-INSTRUMENT = pc.CausalGraph([("Z", "X"), ("X", "Y")], bidirected=[("X", "Y")])
 FRONT_DOOR = pc.CausalGraph([("X", "M"), ("M", "Y")], bidirected=[("X", "Y")])
 BACK_DOOR = pc.CausalGraph([("Z", "X"), ("Z", "Y"), ("X", "Y")])
-EFFECT: dict[str, Any] = {"outcome": "Y", "do": {"X": 1}, "versus": {"X": 0}}
-
-# P(y, x | z) for (y, x) = 00, 01, 10, 11, with z = 0 and then 1 (Balke, Pearl 1997)
-LIPID = ((0.919, 0, 0.081, 0), (0.315, 0.139, 0.073, 0.473))
-VITAMIN_A = ((0.0064, 0, 0.9936, 0), (0.0028, 0.0010, 0.1972, 0.7990))
-
-# P(x, y) for (x, y) = 11, 10, 01, 00
-MANSKI = (0.3, 0.2, 0.1, 0.4)
-
-
-def states(names: str, law: Array) -> pd.DataFrame:
-    """Return all states of variables with their probabilities."""
-    rows = [dict(zip(names, state, strict=True)) for state in np.ndindex(*law.shape)]
-    return pd.DataFrame(rows).assign(p=law.ravel())
-
-
-def trial(table: Sequence[Sequence[float]]) -> pd.DataFrame:
-    """Return the states of a trial with two equally large arms."""
-    return states("ZYX", np.reshape(table, (2, 2, 2)) / 2)
-
-
-def pair(x1y1: float, x1y0: float, x0y1: float, x0y0: float) -> pd.DataFrame:
-    return states("XY", np.array([[x0y0, x0y1], [x1y0, x1y1]]))
-
-
-def ends(answer: pc.Bounds) -> tuple[float, float]:
-    return answer.lower, answer.upper
 
 
 @pytest.mark.parametrize(
@@ -128,78 +96,6 @@ def test_one_law_for_each_component_identifies_the_front_door() -> None:
     assert ends(found) == pytest.approx((0.76, 0.76), abs=1e-9)
 
 
-# ----- probabilities of causation -------------------------------------------------------------
-
-CAUSES = [
-    ((0.001, 0.499, 0.014, 0.486), (0.016, 0.014)),
-    ((0.30, 0.20, 0.10, 0.40), (0.60, 0.20)),
-    ((0.12, 0.33, 0.25, 0.30), (0.51, 0.37)),
-]
-
-
-def tian_pearl(p: Sequence[float], effects: tuple[float, float]) -> dict[str, tuple[float, float]]:
-    """Return the closed forms of Tian and Pearl (2000)."""
-    xy, xn, oy, on = p
-    a, b = effects
-    y = xy + oy
-    return {
-        "pns": (max(0, a - b, y - b, a - y), min(a, 1 - b, xy + on, a - b + xn + oy)),
-        "pn": (max(0, (y - b) / xy), min(1, (1 - b - on) / xy)),
-        "ps": (max(0, (a - y) / on), min(1, (a - xy) / on)),
-    }
-
-
-@pytest.mark.parametrize(("p", "effects"), CAUSES)
-def test_probabilities_of_causation_have_the_bounds_of_tian_and_pearl(
-    p: Sequence[float], effects: tuple[float, float]
-) -> None:
-    query: Any = {"outcome": {"Y": 1}, "do": {"X": 1}, "versus": {"X": 0}}
-    found = causation_bounds(pair(*p), **query, effects=effects, weights="p")
-    for name, expected in tian_pearl(p, effects).items():
-        assert ends(getattr(found, name)) == pytest.approx(expected, abs=1e-8), name
-
-
-@pytest.mark.parametrize(("p", "effects"), CAUSES[:2])
-def test_under_monotonicity_they_are_the_lower_ends(
-    p: Sequence[float], effects: tuple[float, float]
-) -> None:
-    query: Any = {"outcome": {"Y": 1}, "do": {"X": 1}, "versus": {"X": 0}}
-    rising = causation_bounds(
-        pair(*p), **query, effects=effects, assumptions=["Y increases in X"], weights="p"
-    )
-    for name, (lower, _) in tian_pearl(p, effects).items():
-        assert ends(getattr(rising, name)) == pytest.approx((lower, lower), abs=1e-8), name
-
-
-def test_published_digits_of_the_probabilities_of_causation() -> None:
-    query: Any = {"outcome": {"Y": 1}, "do": {"X": 1}, "versus": {"X": 0}}
-    (p, effects) = CAUSES[0]
-    found = causation_bounds(pair(*p), **query, effects=effects, weights="p")
-    assert ends(found.pns) == pytest.approx((0.002, 0.016), abs=1e-8)
-    assert ends(found.pn) == pytest.approx((1, 1), abs=1e-7)
-    assert ends(found.ps) == pytest.approx((0.00206, 0.03086), abs=5e-6)
-    assert "rung: 3" in str(found.pn)
-
-
-def test_effects_that_no_population_can_have_are_refused() -> None:
-    query: Any = {"outcome": {"Y": 1}, "do": {"X": 1}, "versus": {"X": 0}}
-    with pytest.raises(ValueError, match="lies between"):
-        causation_bounds(pair(*MANSKI), **query, effects=(0.9, 0.2), weights="p")
-
-
-def test_rows_give_causes_an_interval_around_the_bounds() -> None:
-    query: Any = {"outcome": {"Y": 1}, "do": {"X": 1}, "versus": {"X": 0}}
-    rows = pair(*MANSKI).sample(400, weights="p", replace=True, random_state=0)
-    found = causation_bounds(rows.drop(columns="p"), **query, effects=(0.6, 0.2))
-    for answer, truth in zip(found, ((2 / 3, 1), (0.5, 0.75), (0.4, 0.6)), strict=True):
-        assert answer.interval is not None
-        assert answer.interval[0] <= min(answer.lower, truth[0])
-        assert answer.interval[1] >= max(answer.upper, truth[1]) - 1e-9
-
-
-# ----- what the table leaves open ---------------------------------------------------------------
-
-
 def test_a_cell_that_never_occurs_opens_an_identified_query() -> None:
     # P(x=1, z=1) = 0, so that P(y=1 | x=1, z=1) may be anything.
     law = np.array([[[0.1, 0.2], [0.1, 0.2]], [[0.15, 0.25], [0.0, 0.0]]])  # z, x, y
@@ -250,7 +146,7 @@ def test_three_nodes_are_sharp_with_one_latent_and_not_with_three() -> None:
     edges = [("X", "Y"), ("W", "X")]
     one = pc.CausalGraph([*edges, *(("U", v) for v in "WXY")], latent=["U"])
     three = pc.CausalGraph(edges, bidirected=[("W", "X"), ("X", "Y"), ("W", "Y")])
-    table = states("WXY", DiscreteModel.random(one, seed=1).law())
+    table = states_of(DiscreteModel.random(one, seed=1))
     found = [pc.bounds(g, table, {"Y": 1}, do={"X": 1}, weights="p") for g in (one, three)]
     assert [answer.sharp for answer in found] == [True, False]
     assert ends(found[0]) == pytest.approx(ends(found[1]), abs=1e-12)
@@ -265,12 +161,7 @@ def test_a_component_too_large_to_list_is_cut_to_what_the_effect_needs() -> None
     graph = pc.CausalGraph(
         [("X", "Y"), *causes], bidirected=[("X", "Y"), ("Y", "W")], nodes=["X", "Y", "W"]
     )
-    model = DiscreteModel.random(graph, seed=0)
-    law = model.law()
-    table = pd.DataFrame(
-        [dict(zip(model.observed, s, strict=True)) for s in np.ndindex(*law.shape)]
-    )
-    table = table.assign(p=law.ravel())
+    table = states_of(DiscreteModel.random(graph, seed=0))
     found = pc.bounds(graph, table, {"Y": 1}, do={"X": 1}, weights="p")
     p = table.groupby(["X", "Y"])["p"].sum()
     assert ends(found) == pytest.approx((p[1, 1], 1 - p[1, 0]), abs=1e-9)
@@ -327,116 +218,3 @@ def test_a_program_with_latents_is_bounded_like_its_graph() -> None:
     found = pc.bounds(hidden, rows, "Y", do={"X": 1}, versus={"X": 0})
     assert found.interval is not None
     assert found.interval[0] < found.lower < 0.3 < found.upper < found.interval[1]
-
-
-# ----- the card, and bad input -----------------------------------------------------------------
-
-
-def test_the_card_says_what_the_bounds_rest_on() -> None:
-    found = pc.bounds(
-        BOW,
-        pair(*MANSKI),
-        {"Y": 1},
-        do={"X": 1},
-        assumptions=["Y increases in X"],
-        weights="p",
-    )
-    assert str(found).splitlines() == [
-        "P(Y=1 | do(X=1)) in [0.4000, 0.8000]",
-        "rung: 2 (doing)",
-        "sharp: yes, a model of the graph with this table attains each end",
-        "route: linear program over 6 response functions of {X, Y}",
-        "assumes: the graph X -> Y; X <-> Y",
-        "assumes: Y increases in X",
-    ]
-    frame = found.to_frame()
-    assert frame.loc["P(Y=1 | do(X=1))", "upper"] == pytest.approx(0.8)
-    assert found.width == pytest.approx(0.4)
-
-
-BAD: dict[str, tuple[Mapping[str, Any], str]] = {
-    "unknown outcome": ({"outcome": {"Q": 1}}, "no variable 'Q'"),
-    "unknown action": ({"do": {"Q": 1}}, "no variable 'Q'"),
-    "outcome is set": ({"outcome": {"X": 1}}, "'X' is in outcome and in do"),
-    "outcome is given": ({"given": {"Y": 1}}, "'Y' is in outcome and in given"),
-    "no outcome": ({"outcome": {}}, "no outcome"),
-    "latent": ({"do": {"U": 1}}, "'U' is latent"),
-    "a value that never occurs": ({"do": {"X": 2}}, "X=2 occurs in no row; the rows have 0, 1"),
-    "names for values": ({"do": "X"}, r"expected values by name, such as do=\{'X': 1\}"),
-    "several names": ({"outcome": ["Y"]}, "expected a name, for its mean"),
-    "assumption": ({"assumptions": ["Y is nice"]}, "can't read the assumption 'Y is nice'"),
-    "values that the data tell": (
-        {"assumptions": ["X is binary"]},
-        "'X is binary'; the data tell",
-    ),
-    "no direct cause": ({"assumptions": ["X increases in Y"]}, "'Y' is no direct cause of 'X'"),
-    "unknown in assumption": ({"assumptions": ["Y increases in Q"]}, "no variable 'Q'"),
-    "weights": ({"weights": "bad"}, "expected probabilities that sum to 1"),
-    "no such weights": ({"weights": "q"}, "no variable 'q'"),
-    "no graph": ({"graph_or_scm": [("X", "Y")]}, "expected a CausalGraph or an SCM"),
-    "column": ({"data": {"X": [0, 1], "p": [0.5, 0.5]}}, "no variable 'Y'"),
-}
-
-
-@pytest.mark.parametrize("name", BAD)
-def test_bad_input_is_told_apart(name: str) -> None:
-    change, message = BAD[name]
-    asked = {
-        "graph_or_scm": pc.CausalGraph([("X", "Y"), ("U", "X"), ("U", "Y")], latent=["U"]),
-        "data": pair(*MANSKI).assign(bad=0.3),
-        "outcome": {"Y": 1},
-        "do": {"X": 1},
-        "weights": "p",
-    }
-    with pytest.raises((ValueError, TypeError, KeyError), match=message):
-        pc.bounds(**{**asked, **change})
-
-
-def test_a_continuous_column_is_refused() -> None:
-    values = np.random.default_rng(0).normal(size=100)
-    with pytest.raises(ValueError, match="'Y' is continuous"):
-        pc.bounds(BOW, {"X": values > 0, "Y": values}, "Y", do={"X": True})
-
-
-def test_words_have_no_mean_and_no_order() -> None:
-    table = pair(*MANSKI).replace({"Y": {0: "ill", 1: "well"}})
-    with pytest.raises(ValueError, match="it has no mean"):
-        pc.bounds(BOW, table, "Y", do={"X": 1}, weights="p")
-    with pytest.raises(ValueError, match="'increases' has no meaning"):
-        pc.bounds(
-            BOW, table, {"Y": "well"}, {"X": 1}, assumptions=["Y increases in X"], weights="p"
-        )
-    found = pc.bounds(BOW, table, {"Y": "well"}, do={"X": 1}, weights="p")
-    assert ends(found) == pytest.approx((0.3, 0.8), abs=1e-9)
-
-
-def test_a_cycle_is_refused() -> None:
-    graph = pc.CausalGraph([("X", "Y")])
-    graph.add_edge("Y", "X")
-    with pytest.raises(ValueError, match="cycle"):
-        pc.bounds(graph, pair(*MANSKI), "Y", do={"X": 1}, weights="p")
-
-
-def test_a_condition_that_can_not_occur_after_the_action_is_an_error() -> None:
-    # X -> Z is a copy, so that Z = 0 never follows do(X = 1).
-    graph = pc.CausalGraph([("X", "Z"), ("X", "Y"), ("Y", "Z")], bidirected=[("X", "Y")])
-    law = np.zeros((2, 2, 2))
-    law[0, :, 0], law[1, :, 1] = [0.3, 0.2], [0.1, 0.4]
-    with pytest.raises(ValueError, match="gives the condition a positive probability"):
-        pc.bounds(graph, states("XYZ", law), "Y", do={"X": 1}, given={"Z": 0}, weights="p")
-
-
-def test_a_known_condition_that_can_not_occur_after_the_action_is_an_error() -> None:
-    law = np.zeros((2, 2, 2))
-    law[0, :, 0], law[1, :, 1] = [0.3, 0.2], [0.1, 0.4]
-    graph = pc.CausalGraph([("X", "Z"), ("X", "Y"), ("Y", "Z")])
-    with pytest.raises(ValueError, match="gives the condition a positive probability"):
-        pc.bounds(graph, states("XYZ", law), "Y", do={"X": 1}, given={"Z": 0}, weights="p")
-
-
-def test_without_scipy_the_error_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    import sys
-
-    monkeypatch.setitem(sys.modules, "scipy.optimize", None)
-    with pytest.raises(ImportError, match=r"pip install 'pyrocausal\[bounds\]'"):
-        pc.bounds(BOW, pair(*MANSKI), "Y", do={"X": 1}, weights="p")

@@ -5,14 +5,16 @@ from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
-import pandas as pd
 import pytest
+from exact_tables import states, states_of
 
 import pyrocausal as pc
 from pyrocausal.bounding import Witness
 from pyrocausal.identification.discrete_models import DiscreteModel
 
 NAMES = "ABCD"
+Query = tuple[str, str, list[str], dict[str, int], bool]
+"""Outcome, action, conditions, values, and whether two actions are compared."""
 
 
 def random_graph(rng: np.random.Generator) -> pc.CausalGraph:
@@ -41,8 +43,15 @@ def with_witness(model: DiscreteModel, graph: pc.CausalGraph, witness: Witness) 
     return replace(model, tables={"R": ((), witness.probabilities), **kept})
 
 
-def effect(model: DiscreteModel, y: str, x: str, z: list[str], codes: dict[str, int]) -> float:
-    return float(model.effect([y], [x], z)[tuple(codes[name] for name in (x, *z, y))])
+def answer(model: DiscreteModel, query: Query) -> float:
+    """Return a probability after an action, or what it is more than after the other action."""
+    y, x, z, codes, compared = query
+    law = model.effect([y], [x], z)
+    one, other = (
+        float(law[(code, *(codes[name] for name in z), codes[y])])
+        for code in (codes[x], 1 - codes[x])
+    )
+    return one - other if compared else one
 
 
 def check(seed: int) -> Counter[str]:
@@ -55,17 +64,17 @@ def check(seed: int) -> Counter[str]:
     z = [name for name in others if rng.random() < 0.25]
     model = DiscreteModel.random(graph, seed)
     codes = {name: int(rng.integers(2)) for name in NAMES}
-    law = model.law()
-    table = pd.DataFrame(list(np.ndindex(*law.shape)), columns=list(model.observed))
+    query = y, x, z, codes, seed % 3 == 0
     found = pc.bounds(
         graph,
-        table.assign(p=law.ravel()),
+        states_of(model),
         {y: codes[y]},
         do={x: codes[x]},
+        versus={x: 1 - codes[x]} if query[-1] else None,
         given={name: codes[name] for name in z},
         weights="p",
     )
-    truth = effect(model, y, x, z, codes)
+    truth = answer(model, query)
     assert found.lower - 1e-7 <= truth <= found.upper + 1e-7
     assert found.distance < 1e-12
     try:
@@ -78,12 +87,19 @@ def check(seed: int) -> Counter[str]:
         return Counter(identified=1)
     if not found.sharp:
         return Counter(valid=1)
+    check_witnesses(found, model, graph, query)
+    return Counter(sharp=1)
+
+
+def check_witnesses(
+    found: pc.Bounds, model: DiscreteModel, graph: pc.CausalGraph, query: Query
+) -> None:
+    """Rebuild a model for each end: it gives the same table, and attains the end."""
     assert found.witnesses
     for witness, end in zip(found.witnesses, (found.lower, found.upper), strict=True):
         rebuilt = with_witness(model, graph, witness)
-        np.testing.assert_allclose(rebuilt.law(), law, atol=1e-9)
-        assert effect(rebuilt, y, x, z, codes) == pytest.approx(end, abs=1e-9)
-    return Counter(sharp=1)
+        np.testing.assert_allclose(rebuilt.law(), model.law(), atol=1e-9)
+        assert answer(rebuilt, query) == pytest.approx(end, abs=1e-9)
 
 
 def test_a_sample_of_random_models_is_bounded_rightly() -> None:
@@ -97,3 +113,35 @@ def test_a_sample_of_random_models_is_bounded_rightly() -> None:
 def test_a_thousand_random_models_are_bounded_rightly() -> None:
     tally = sum((check(seed) for seed in range(80, 1080)), Counter[str]())
     assert sum(tally.values()) == 1000
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_ends_under_an_assumption_are_attained_by_models_that_keep_it(seed: int) -> None:
+    # Z -> X -> Y, X <-> Y, no unit's Y falling when X grows
+    rng = np.random.default_rng(seed)
+    graph = pc.CausalGraph([("Z", "X"), ("X", "Y"), ("U", "X"), ("U", "Y")], latent=["U"])
+    types = rng.dirichlet(np.ones(12)).reshape(4, 3)  # X(z) any of four, Y(x) one of three
+    x = np.eye(2)[np.array([[0, 0], [0, 1], [1, 0], [1, 1]])]
+    y = np.eye(2)[np.array([[0, 0], [0, 1], [1, 1]])]
+    law = np.einsum("ij,z,izx,jxy->zxy", types, [0.4, 0.6], x, y)
+    truth = float((types[:, 1]).sum())
+    table, query = states("ZXY", law), ("Y", "X", list[str](), {"X": 1, "Y": 1}, True)
+    found = pc.bounds(
+        graph,
+        table,
+        {"Y": 1},
+        {"X": 1},
+        versus={"X": 0},
+        assumptions=["Y increases in X"],
+        weights="p",
+    )
+    assert found.lower - 1e-9 <= truth <= found.upper + 1e-9
+    model = DiscreteModel.random(graph, seed)
+    tables = {**model.tables, "U": ((), types.ravel()), "Z": ((), np.array([0.4, 0.6]))}
+    tables["X"] = ("U", "Z"), np.repeat(x, 3, axis=0)
+    tables["Y"] = ("U", "X"), np.tile(y, (4, 1, 1))
+    check_witnesses(found, replace(model, tables=tables), graph, query)
+    assert found.witnesses
+    for witness in found.witnesses:
+        functions = witness.functions["Y"]
+        assert (functions[:, 0] <= functions[:, 1]).all()

@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pytest
+from exact_tables import states_of
 from scipy import optimize, stats
 
 import pyrocausal as pc
@@ -20,12 +21,6 @@ INSTRUMENT = pc.CausalGraph([("Z", "X"), ("X", "Y")], bidirected=[("X", "Y")])
 FRONT_DOOR = pc.CausalGraph([("X", "M"), ("M", "Y")], bidirected=[("X", "Y")])
 VERMA = pc.CausalGraph([("A", "X"), ("X", "C"), ("C", "Y")], bidirected=[("X", "Y")])
 BACK_DOOR = pc.CausalGraph([("Z", "X"), ("Z", "Y"), ("X", "Y")])
-
-
-def states(model: DiscreteModel) -> pd.DataFrame:
-    law = model.law()
-    table = pd.DataFrame(list(np.ndindex(*law.shape)), columns=list(model.observed))
-    return table.assign(p=law.ravel())
 
 
 def draw(table: pd.DataFrame, rows: int, seed: int) -> pd.DataFrame:
@@ -75,7 +70,7 @@ def test_the_limits_of_a_cell_are_the_exact_binomial_ones() -> None:
 
 
 def test_rows_of_a_graph_with_a_hidden_constraint_are_projected_and_not_refused() -> None:
-    table = states(DiscreteModel.random(VERMA, seed=5))
+    table = states_of(DiscreteModel.random(VERMA, seed=5))
     truth = pc.bounds(VERMA, table, {"Y": 1}, do={"X": 1}, weights="p")
     rows, distances = 100_000, []
     for seed in range(12):
@@ -92,7 +87,7 @@ def test_rows_of_a_graph_with_a_hidden_constraint_are_projected_and_not_refused(
 
 def test_a_hidden_constraint_that_fails_contradicts_the_graph() -> None:
     wrong = pc.CausalGraph([*VERMA.edges, ("A", "Y")], bidirected=[("X", "Y")])
-    table = states(DiscreteModel.random(wrong, seed=1))
+    table = states_of(DiscreteModel.random(wrong, seed=1))
     with pytest.raises(ValueError, match="the data contradict the graph"):
         pc.bounds(VERMA, draw(table, 5000, 0), {"Y": 1}, do={"X": 1})
     with pytest.raises(ValueError, match="an exact table has at most"):
@@ -101,7 +96,7 @@ def test_a_hidden_constraint_that_fails_contradicts_the_graph() -> None:
 
 
 def test_a_separation_that_fails_contradicts_the_graph() -> None:
-    table = states(DiscreteModel.random(BACK_DOOR, seed=0))
+    table = states_of(DiscreteModel.random(BACK_DOOR, seed=0))
     apart = pc.CausalGraph([("Z", "X"), ("X", "Y")])
     with pytest.raises(ValueError, match="the data contradict the graph"):
         pc.bounds(apart, draw(table, 5000, 0), {"Y": 1}, do={"X": 1})
@@ -123,7 +118,7 @@ def test_the_interval_covers_the_bounds_of_the_population(
     query: dict[str, Any] = {"outcome": "Y", "do": {"X": 1}, "versus": {"X": 0}}
     covered = 0
     for seed in range(runs):
-        table = states(DiscreteModel.random(graph, seed))
+        table = states_of(DiscreteModel.random(graph, seed))
         truth = pc.bounds(graph, table, **query, weights="p")
         found = pc.bounds(graph, draw(table, 400, seed), **query)
         assert found.interval is not None
@@ -134,7 +129,7 @@ def test_the_interval_covers_the_bounds_of_the_population(
 
 
 def test_an_interval_shrinks_with_the_root_of_the_number_of_rows() -> None:
-    table = states(DiscreteModel.random(INSTRUMENT, seed=2))
+    table = states_of(DiscreteModel.random(INSTRUMENT, seed=2))
     beyond = []
     for rows in (1000, 16_000):
         found = pc.bounds(INSTRUMENT, draw(table, rows, 0), {"Y": 1}, do={"X": 1})
@@ -144,7 +139,7 @@ def test_an_interval_shrinks_with_the_root_of_the_number_of_rows() -> None:
 
 
 def test_the_card_of_rows_shows_the_interval_and_the_distance() -> None:
-    table = states(DiscreteModel.random(VERMA, seed=5))
+    table = states_of(DiscreteModel.random(VERMA, seed=5))
     text = str(pc.bounds(VERMA, draw(table, 2000, 1), {"Y": 1}, do={"X": 1}))
     assert "95 % interval (outer, 2000 rows): [" in text
     assert "projected on the model, at " in text

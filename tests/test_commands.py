@@ -143,11 +143,11 @@ def test_a_program_that_is_no_scm_yet_becomes_one(capsys: pytest.CaptureFixture[
         (["graph", "torn.py:scm"], 1, r"Importing torn.py fails: SyntaxError.*line 1"),
         (["graph", "lost.py:scm"], 1, "Importing lost.py fails: ModuleNotFoundError"),
         (["graph", "two.py"], 2, "Which model of two.py.*It has: a, b"),
-        (["graph", "clinic.py:scm", "-o", "a.xyz"], 1, "is no format of pictures"),
-        (["graph", "clinic.py:scm", "-o", "no/a.svg"], 1, "No such file or directory"),
-        (["graph", "clinic.py:scm", "--do", "trated"], 1, "no variable 'trated'.*'treated'"),
+        (["graph", "clinic.py:scm", "-o", "a.xyz"], 2, "is no format of pictures"),
+        (["graph", "clinic.py:scm", "-o", "no/a.svg"], 2, "No such file or directory"),
+        (["graph", "clinic.py:scm", "--do", "trated"], 2, "no variable 'trated'.*'treated'"),
         (["query", "two.py:a"], 2, "is a graph; expected a model"),
-        (["query", "clinic.py:scm", "--do", "trated=1"], 1, "no variable 'trated'.*'treated'"),
+        (["query", "clinic.py:scm", "--do", "trated=1"], 2, "no variable 'trated'.*'treated'"),
         (["query", "clinic.py:scm", "--do", "treated"], 2, "--do got 'treated'; expected"),
         (["query", "clinic.py:scm", "--do", "treated=x"], 2, "--do got 'treated=x'"),
         (
@@ -155,12 +155,19 @@ def test_a_program_that_is_no_scm_yet_becomes_one(capsys: pytest.CaptureFixture[
             2,
             "both sets and shifts",
         ),
-        (["query", "clinic.py:scm", "--outcome", "y"], 1, "no variable 'y'"),
+        (["query", "clinic.py:scm", "--outcome", "y"], 2, "no variable 'y'"),
         (["query", "clinic.py:scm", "--evidence", "no.csv"], 2, "no.csv can't be read"),
         (["query", "clinic.py:scm", "--evidence", "a.xls"], 2, "ends in .csv or .tsv"),
         (["query", "clinic.py:scm", "--evidence", "other.csv"], 2, "no column that is a variable"),
-        (["query", "clinic.py:scm", "-o", "a.xyz"], 1, "a.xyz can't be written"),
-        (["query", "clinic.py:scm", "--n", "0"], 1, "expected a positive whole number"),
+        (["query", "clinic.py:scm", "-o", "a.xyz"], 2, "a.xyz can't be written"),
+        (["query", "clinic.py:scm", "--n", "0"], 2, "expected a positive whole number"),
+        (["query", "clinic.py:scm", "--do", "treated=2"], 2, "'treated'. got 2"),
+        (["query", "clinic.py:scm", "--do", "treated=nan"], 2, "NaN or infinite"),
+        (["query", "clinic.py:scm", "--n", "many"], 2, "got 'many'; expected a positive"),
+        (["query", "clinic.py:scm", "--seed", "x"], 2, "invalid int value"),
+        (["query", "clinic.py:scm", "-o", "no/a.csv"], 2, "no/a.csv can't be written"),
+        (["fly"], 2, "invalid choice: 'fly'"),
+        ([], 2, "required: command"),
         (["query"], 2, "required: MODULE:scm"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
@@ -177,6 +184,7 @@ def test_what_goes_wrong_is_told_in_words(
     assert found == status
     assert re.search(words, told.replace("\n", " ")), told
     assert "Traceback" not in told
+    assert len([line for line in told.splitlines() if line.startswith("pyrocausal")]) == 1
 
 
 @pytest.mark.parametrize("command", ["graph", "query"])

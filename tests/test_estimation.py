@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from estimates import error
 
 import pyrocausal as pc
-from pyrocausal.answers import Estimate, Interval
 from pyrocausal.estimation import LeastSquares, Logistic, estimate
 from pyrocausal.estimation.finding import Finding, median_of
 
@@ -28,16 +28,6 @@ def confounded(seed: int, n: int = 400) -> Rows:
     x = rng.random(n) < expit(z / 2)
     y = x * (1 + z) + z + rng.normal(size=n)
     return pd.DataFrame({"Z": z, "X": x.astype(float), "Y": y})
-
-
-def error(effect: Estimate) -> float:
-    assert effect.se is not None
-    return float(effect.se)
-
-
-def interval(effect: Estimate) -> Interval:
-    assert effect.interval is not None
-    return effect.interval
 
 
 class Constant:

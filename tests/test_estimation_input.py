@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from estimates import error
 
 import pyrocausal as pc
-from pyrocausal.answers import Estimate
 from pyrocausal.estimation import LeastSquares, Logistic
 
 GRAPH = pc.CausalGraph([("Z", "X"), ("Z", "Y"), ("X", "Y")])
@@ -23,11 +23,6 @@ def rows_of(n: int = 300, slope: float = 1.0) -> pd.DataFrame:
     z = rng.normal(size=n)
     x = (rng.random(n) < 1 / (1 + np.exp(-slope * z))).astype(float)
     return pd.DataFrame({"Z": z, "X": x, "Y": 2 * x + z + rng.normal(size=n)})
-
-
-def error(effect: Estimate) -> float:
-    assert effect.se is not None
-    return float(effect.se)
 
 
 ROWS = rows_of()

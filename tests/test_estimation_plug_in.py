@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from estimates import error, interval
 
 import pyrocausal as pc
-from pyrocausal.answers import Estimate, Interval
 from pyrocausal.estimation.conditionals import conditional
 from pyrocausal.estimation.learned import Learned
 from pyrocausal.estimation.table import read_rows
@@ -25,16 +25,6 @@ Rows = pd.DataFrame
 
 def expit(z: Any) -> Any:
     return 1 / (1 + np.exp(-z))
-
-
-def error(effect: Estimate) -> float:
-    assert effect.se is not None
-    return float(effect.se)
-
-
-def interval(effect: Estimate) -> Interval:
-    assert effect.interval is not None
-    return effect.interval
 
 
 def test_a_front_door_of_binary_variables_is_what_evaluate_says() -> None:

@@ -54,6 +54,7 @@ def test_a_fit_stops_when_held_out_units_no_longer_gain_and_keeps_the_best_param
         validation=0.4,
         seed=0,
         optimizer=partial(Recorder, lr=0.01),
+        compile=False,  # it notes what it sees, which on a slow machine a graph would be made of
     )
     assert report.steps == len(path) < 4000
     assert "had not risen for 200 steps; the parameters are those of step" in report.stopped

@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import Callable
 
 import networkx as nx
+import pandas as pd
 import pytest
 
 from pyrocausal.graph import CausalGraph
@@ -63,6 +64,21 @@ def test_every_notation_reads_back_what_it_wrote(notation: str) -> None:
 def test_the_empty_graph_and_a_lone_variable_survive(notation: str) -> None:
     for graph in (CausalGraph(), CausalGraph(nodes=["alone"], latent=["alone"])):
         assert ROUND_TRIPS[notation](graph).same_as(graph)
+
+
+def test_a_table_of_two_columns_is_a_list_of_edges() -> None:
+    table = pd.DataFrame({"cause": ["x", "x", "m"], "effect": ["m", "y", "y"]})
+    assert CausalGraph(table).same_as(CausalGraph([("x", "m"), ("x", "y"), ("m", "y")]))
+    polars = pytest.importorskip("polars")
+    # Two rows of two columns are as good as pairs when read column by column.
+    pairs = polars.DataFrame({"cause": ["x", "x"], "effect": ["y", "z"]})
+    assert CausalGraph(pairs).same_as(CausalGraph([("x", "y"), ("x", "z")]))
+
+
+def test_a_table_of_three_columns_is_no_list_of_edges() -> None:
+    table = pd.DataFrame({"cause": ["x"], "effect": ["m"]})
+    with pytest.raises(ValueError, match="An edge is a pair of names"):
+        CausalGraph(table.assign(kind="->"))
 
 
 def test_dot_reads_chains_groups_comments_ports_and_attributes() -> None:

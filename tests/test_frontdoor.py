@@ -75,11 +75,11 @@ def test_many_sets_come_one_by_one_and_soon() -> None:
         edge for i in range(15) for edge in (("X", f"a{i}"), (f"a{i}", f"b{i}"), (f"b{i}", "Y"))
     ]
     graph = pc.CausalGraph(edges, bidirected=[("X", "Y")])
-    start = time.perf_counter()
+    start = time.process_time()
     found = list(pc.frontdoor_sets(graph, "Y", "X").minimal(limit=20))
     assert len(set(found)) == 20
     assert all(len(m) == 15 for m in found)
-    assert time.perf_counter() - start < 5
+    assert time.process_time() - start < 5
 
 
 def test_the_card_names_the_formula_and_what_it_rests_on() -> None:

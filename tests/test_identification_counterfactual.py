@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from itertools import product
 
 import numpy as np
-import pandas as pd
 import pytest
+from exact_tables import states_of
 
 import pyrocausal as pc
 from pyrocausal.identification import identify_along_paths
@@ -154,11 +154,11 @@ def test_unreadable_assumptions_are_a_clear_error() -> None:
 def test_symbols_get_their_values_when_evaluated() -> None:
     estimand = pc.identify(BACK_DOOR, "P(Y_{X=x} | X=x')")
     model = DiscreteModel.random(BACK_DOOR, seed=0)
-    answer = estimand.evaluate(frame_of(model), values={"x": 1, "x'": 0}, weights="p")
-    numbers = pc.identify(BACK_DOOR, "P(Y_{X=1} | X=0)").evaluate(frame_of(model), weights="p")
+    answer = estimand.evaluate(states_of(model), values={"x": 1, "x'": 0}, weights="p")
+    numbers = pc.identify(BACK_DOOR, "P(Y_{X=1} | X=0)").evaluate(states_of(model), weights="p")
     np.testing.assert_allclose(answer, numbers)
     with pytest.raises(ValueError, match=r"expected a value for each of \['x', \"x'\"\]"):
-        estimand.evaluate(frame_of(model), weights="p")
+        estimand.evaluate(states_of(model), weights="p")
 
 
 # Paths
@@ -172,7 +172,7 @@ def test_a_path_that_parts_at_the_action_is_identified() -> None:
     model = DiscreteModel.random(pc.CausalGraph(DIAMOND), seed=0)
     (_, w), (_, z), (parents, y) = (model.tables[name] for name in "WZY")
     assert parents == ("W", "Z")
-    answer = estimand.evaluate(frame_of(model), values={"x": 1, "x'": 0}, weights="p")
+    answer = estimand.evaluate(states_of(model), values={"x": 1, "x'": 0}, weights="p")
     np.testing.assert_allclose(answer, np.einsum("w,z,wzy->y", w[1], z[0], y), atol=1e-12)
 
 
@@ -190,12 +190,6 @@ def test_a_recanting_district_or_witness_is_refused() -> None:
 # Worlds enumerated
 
 World = tuple[tuple[str, int], ...]
-
-
-def frame_of(model: DiscreteModel, do: Sequence[str] = ()) -> pd.DataFrame:
-    """Return the exact distribution as a table of all states with probabilities ``p``."""
-    table = model.table(do)
-    return pd.DataFrame({**table.codes, "p": table.weights})
 
 
 def chance(model: DiscreteModel, events: Sequence[tuple[str, World, int]]) -> float:
@@ -279,7 +273,7 @@ def test_a_random_conjunction_equals_its_probability_over_all_worlds(seed: int) 
             assert min(abs(truth), abs(truth - 1)) < 1e-12
             continue
         sources = {
-            experiment: frame_of(model, sorted(experiment))
+            experiment: states_of(model, sorted(experiment))
             for experiment in map(experiment_of, probabilities_in(estimand.expression))
         }
         alone = set(sources) == {frozenset()}

@@ -3,19 +3,11 @@
 import numpy as np
 import pandas as pd
 import pytest
+from written_graphs import graph_of
 
 import pyrocausal as pc
 from pyrocausal.identification.discrete_models import DiscreteModel
 from pyrocausal.identification.query_text import read_query
-
-
-def graph_of(directed: str, bidirected: str = "") -> pc.CausalGraph:
-    """Return a graph from edges such as ``X>Y`` and ``X-Y``."""
-    return pc.CausalGraph(
-        [tuple(edge.split(">")) for edge in directed.split()],  # type: ignore[misc]
-        bidirected=[edge.split("-") for edge in bidirected.split()],
-    )
-
 
 # Pearl (2009), Causality, figures 3.4, 3.5, 3.8 and 3.9; Shpitser and Pearl (2006, 2008); Hernán
 # and Robins (2020), chapter 7; Tian and Pearl (2002).

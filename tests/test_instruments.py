@@ -5,20 +5,12 @@ from itertools import combinations, permutations
 
 import numpy as np
 import pytest
+from written_graphs import graph_of
 
 import pyrocausal as pc
 from benchmarks.graphical import LinearModel, check_instruments, named, queries
 from benchmarks.identification import graphs
 from pyrocausal.errors import UnknownVariable
-
-
-def graph_of(directed: str, bidirected: str = "") -> pc.CausalGraph:
-    """Return a graph from edges such as ``X>Y`` and ``X-Y``."""
-    return pc.CausalGraph(
-        [tuple(edge.split(">")) for edge in directed.split()],  # type: ignore[misc]
-        bidirected=[edge.split("-") for edge in bidirected.split()],
-    )
-
 
 TEXTBOOK = [
     (("Z>X X>Y", "X-Y"), ["Z"]),
@@ -88,9 +80,9 @@ def test_two_hundred_nodes_take_seconds() -> None:
         bidirected=[("v150", "v199")],
         nodes=names,
     )
-    start = time.perf_counter()
+    start = time.process_time()
     pc.instruments(graph, "v199", "v150")
-    assert time.perf_counter() - start < 3
+    assert time.process_time() - start < 3
 
 
 def test_the_card_says_what_the_ratio_means() -> None:

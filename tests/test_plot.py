@@ -174,6 +174,7 @@ def test_slopes_lead_each_unit_from_the_fact_to_the_counterfactual() -> None:
     assert [tick.get_text() for tick in ax.get_xticklabels()] == ["factual", "treated=1"]
     assert {word.strip() for word in words(ax)} == {"Ann", "Bob", "Cid"}
     assert ax.get_ylabel() == "recovery"
+    assert plot.slopes(answer, "recovery", unit="days").get_ylabel() == "recovery (days)"
 
 
 def test_a_counterfactual_shows_what_the_action_moves() -> None:

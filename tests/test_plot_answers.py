@@ -59,6 +59,20 @@ def test_a_forest_has_a_row_for_each_number() -> None:
         plot.forest([BY_SEX], ["a", "b"])
 
 
+def test_one_answer_alone_has_its_query_and_unit_below_the_axis() -> None:
+    ax = drawn(BY_SEX.plot(unit="kg"))
+    assert [tick.get_text() for tick in ax.get_yticklabels()] == ["sex=male", "sex=female"]
+    assert ax.get_xlabel() == "E[Y] (kg), with 95 % interval"
+    ax = drawn(effect(3.0, 2.0, 4.0).plot())
+    assert [tick.get_text() for tick in ax.get_yticklabels()] == [""]
+    both = drawn(plot.forest({"ate": effect(3.0, 2.0, 4.0), "cate": BY_SEX}, unit="kg"))
+    assert both.get_xlabel() == "effect (kg), with 95 % interval"
+    long = Effect(
+        1.0, None, None, "E[Y | do(a long name=1)] - E[Y | do(a long name=0)] and much more", 2
+    )
+    assert drawn(long.plot()).get_xlabel().count("\n") == 1
+
+
 def test_a_dose_response_runs_over_the_sorted_doses() -> None:
     doses = pd.Index([2.0, 0.0, 1.0], name="dose")
     value = torch.tensor([4.0, 0.0, 1.0])
@@ -68,6 +82,7 @@ def test_a_dose_response_runs_over_the_sorted_doses() -> None:
     band = ax.collections[0].get_paths()[0].vertices
     assert (band[:, 1].min(), band[:, 1].max()) == (-1.0, 5.0)
     assert legend(ax) == ["95 % interval"]
+    assert plot.dose_response(answer, unit="kg").get_ylabel() == "E[Y] (kg)"
     for other in (effect(1.0, 0.0, 2.0), BY_SEX):
         with pytest.raises(ValueError, match="one number for each of several doses"):
             plot.dose_response(other)
@@ -82,6 +97,12 @@ def test_a_waterfall_ends_at_the_total() -> None:
     limits = [s[:, 1].tolist() for c in ax.collections for s in c.get_segments()]
     assert limits == [[0.5, 1.5], [0.0, 1.0], [2.5, 3.5]]
     assert to_hex(ax.patches[1].get_facecolor()).upper() == PALETTE[1]
+    assert (
+        plot.waterfall(total, direct, indirect, unit="kg").get_ylabel()
+        == "effect (kg), with 95 % interval"
+    )
+    even = [effect(value, 0.0, 1.0) for value in (0.3, 0.1 + 1e-9, 0.2)]
+    assert "+0" in words(drawn(plot.waterfall(even[0], even[1], even[2])))
     with pytest.raises(ValueError, match="an answer with 2 numbers"):
         plot.waterfall(BY_SEX, direct, indirect)
 

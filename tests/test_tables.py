@@ -1,6 +1,6 @@
 """Tables of other libraries as data and evidence: each gives the answer that pandas gives."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 import numpy as np
@@ -82,20 +82,20 @@ class ArrowTable:
         return ArrowColumn(self._frame[name])
 
 
-KINDS: Final[dict[str, Any]] = {
-    "polars": PolarsFrame(ROWS),
-    "Arrow": ArrowTable(ROWS),
-    "a structured array": ROWS.to_records(index=False),
-    "arrays": {name: ROWS[name].to_numpy() for name in ROWS},
-    "tensors": {name: torch.tensor(ROWS[name].to_numpy()) for name in ROWS},
-    "lists": {name: ROWS[name].tolist() for name in ROWS},
+KINDS: Final[dict[str, Callable[[pd.DataFrame], Any]]] = {
+    "polars": PolarsFrame,
+    "Arrow": ArrowTable,
+    "a structured array": lambda frame: frame.to_records(index=False),
+    "arrays": lambda frame: {name: frame[name].to_numpy() for name in frame},
+    "tensors": lambda frame: {name: torch.tensor(frame[name].to_numpy()) for name in frame},
+    "lists": lambda frame: {name: frame[name].tolist() for name in frame},
 }
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_table_is_evidence_and_gaps_are_kept(kind: str) -> None:
     expected = CLINIC.counterfactual(ROWS, TREAT, seed=0)
-    found = CLINIC.counterfactual(KINDS[kind], TREAT, seed=0)
+    found = CLINIC.counterfactual(KINDS[kind](ROWS), TREAT, seed=0)
     assert torch.equal(found["recovery"], expected["recovery"])
     assert found.routes == expected.routes
     assert found["recovery"][0].item() == pytest.approx(1.9)
@@ -103,15 +103,48 @@ def test_every_table_is_evidence_and_gaps_are_kept(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_table_is_data_of_a_density(kind: str) -> None:
-    whole = {"recovery": [-0.1, 1.0]}
-    expected = CLINIC.log_prob(ROWS.assign(**whole))
-    table = KINDS[kind] if isinstance(KINDS[kind], dict) else type(KINDS[kind])
-    given: Any = ROWS.assign(**whole)
-    if isinstance(table, type) and table in (PolarsFrame, ArrowTable):
-        given = table(given)
-    elif isinstance(table, type):
-        given = given.to_records(index=False)
-    assert CLINIC.log_prob(given).tolist() == pytest.approx(expected.tolist())
+    whole = ROWS.assign(recovery=[-0.1, 1.0])
+    found, expected = CLINIC.log_prob(KINDS[kind](whole)), CLINIC.log_prob(whole)
+    assert found.tolist() == pytest.approx(expected.tolist())
+
+
+def patients() -> pd.DataFrame:
+    # Z -> X -> Y, Z -> Y
+    rng = np.random.default_rng(0)
+    z = rng.integers(0, 2, 300)
+    x = (rng.random(300) < 0.3 + 0.4 * z).astype(int)
+    return pd.DataFrame({"Z": z, "X": x, "Y": (rng.random(300) < 0.2 + 0.3 * x).astype(int)})
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_table_is_data_of_estimands_bounds_and_tests(kind: str) -> None:
+    graph = pc.CausalGraph([("Z", "X"), ("Z", "Y"), ("X", "Y")])
+    bow = pc.CausalGraph([("X", "Y")], bidirected=[("X", "Y")])
+    estimand = pc.identify(graph, "Y", do="X")
+    claims = pc.implied_independences(pc.CausalGraph([("Z", "X"), ("X", "Y")]))
+
+    def answers(table: Any) -> list[Any]:
+        return [
+            estimand.evaluate(table, {"X": 1}).tolist(),
+            estimand.estimate(table, method="regression").value,
+            tuple(pc.late(table, "X", "Y", instrument="Z").interval or ()),
+            pc.bounds(bow, table, {"Y": 1}, do={"X": 1}).interval,
+            claims.check(table).to_frame()["p"].tolist(),
+        ]
+
+    assert answers(KINDS[kind](patients())) == answers(patients())
+
+
+def test_a_table_of_other_things_is_no_data_of_estimands() -> None:
+    graph = pc.CausalGraph([("X", "Y")])
+    for ask in (
+        lambda rows: pc.identify(graph, "Y", do="X").evaluate(rows, {"X": 1}),
+        lambda rows: pc.identify(graph, "Y", do="X").estimate(rows),
+        lambda rows: pc.bounds(graph, rows, {"Y": 1}, do={"X": 1}),
+        lambda rows: pc.implied_independences(graph).check(rows),
+    ):
+        with pytest.raises(TypeError, match=r"is a ndarray; expected a mapping .* or a DataFrame"):
+            ask(np.zeros((5, 2)))
 
 
 def test_a_record_is_a_row() -> None:

@@ -10,7 +10,11 @@ from scipy import stats
 
 import pyrocausal as pc
 from pyrocausal.estimation.two_stage import two_stage_least_squares
-from pyrocausal.estimation.weak_instruments import AndersonRubin, solve_quadratic
+from pyrocausal.estimation.weak_instruments import (
+    AndersonRubin,
+    solve_matrix_quadratic,
+    solve_quadratic,
+)
 
 Data = dict[str, npt.NDArray[Any]]
 
@@ -101,19 +105,22 @@ def test_the_anderson_rubin_set_holds_the_effects_that_an_f_test_does_not_reject
     assert 0 < inside < 181
 
 
-def test_the_robust_set_of_one_instrument_holds_the_effects_that_a_robust_test_does_not_reject() -> (
-    None
-):
-    data = linear(np.random.default_rng(3), 60, 0.6, spread=2.0)
-    region = two_stage_least_squares(data, "x", "y", "z0").details["Anderson-Rubin set"]
-    z = data["z0"] - data["z0"].mean()
-    for effect in np.linspace(-3, 6, 181):
+@pytest.mark.parametrize("instruments", [1, 3])
+@pytest.mark.parametrize("strength", [0.6, 0.1])
+def test_the_robust_set_holds_the_effects_that_a_robust_test_does_not_reject(
+    instruments: int, strength: float
+) -> None:
+    data = linear(np.random.default_rng(3), 60, strength, instruments, spread=2.0)
+    region = two_stage_least_squares(data, "x", "y", names(data)).details["Anderson-Rubin set"]
+    z = np.column_stack([data[name] - data[name].mean() for name in names(data)])
+    bread, freedom = np.linalg.inv(z.T @ z), 60 - instruments - 1
+    for effect in [*np.linspace(-3, 6, 181), -1e4, 1e4]:
         left = data["y"] - effect * data["x"]
         left = left - left.mean()
-        slope = z @ left / (z @ z)
-        variance = (z**2 * (left - slope * z) ** 2).sum() / (z @ z) ** 2 * 60 / 58
-        p = stats.f.sf(slope**2 / variance, 1, 58)
-        assert (effect in region) == (p >= 0.05)
+        slopes = bread @ z.T @ left
+        scatter = (z.T * (left - z @ slopes) ** 2) @ z * 60 / freedom
+        f = slopes @ np.linalg.solve(bread @ scatter @ bread, slopes) / instruments
+        assert (effect in region) == (stats.f.sf(f, instruments, freedom) >= 0.05)
 
 
 def test_a_set_is_an_interval_two_rays_the_line_or_empty() -> None:
@@ -135,10 +142,40 @@ def test_a_set_is_an_interval_two_rays_the_line_or_empty() -> None:
             assert abs(value) < 1e-9 or (beta in region) == (value <= 0)
 
 
+@pytest.mark.parametrize("seed", range(20))
+def test_a_matrix_has_no_negative_eigenvalue_in_the_set_alone(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    n0, n1, n2 = (noise + noise.T for noise in rng.normal(size=(3, 4, 4)))
+    n0, n2 = n0 + 6 * np.eye(4), n2 - 3 * np.eye(4)
+    region = solve_matrix_quadratic((n0, n1, n2), 2.0, 0.5)
+    for t in np.linspace(-6, 6, 121):
+        least = np.linalg.eigvalsh(n0 + t * n1 + t * t * n2)[0]
+        assert abs(least) < 1e-9 or (2.0 + 0.5 * t in region) == (least >= 0)
+
+
+def test_a_set_may_be_in_pieces() -> None:
+    # t^2 - 4, 9 - t^2 and 16 - t^2 are at least 0.
+    n0, n2 = np.diag([-4.0, 9.0, 16.0]), np.diag([1.0, -1.0, -1.0])
+    region = solve_matrix_quadratic((n0, np.zeros((3, 3)), n2), 0.5, 1.0)
+    assert (region.kind, str(region)) == ("pieces", "[-2.5, -1.5] or [2.5, 3.5]")
+    assert 3.0 in region
+    assert 0.5 not in region
+    assert 4.0 not in region
+
+
 def test_a_set_prints_what_it_is() -> None:
-    assert str(AndersonRubin(-inf, inf, gap=(-0.5, 3.0))) == "at most -0.5 or at least 3"
+    assert str(AndersonRubin(-inf, inf, gaps=((-0.5, 3.0),))) == "at most -0.5 or at least 3"
+    three = AndersonRubin(-inf, 9.0, gaps=((-2.0, 0.0), (1.0, 5.0)))
+    assert (three.kind, str(three)) == ("pieces", "at most -2 or [0, 1] or [5, 9]")
     assert str(AndersonRubin(1.0, inf)) == "[1, inf]"
     assert str(AndersonRubin(inf, -inf)) == "empty"
+
+
+def test_an_effect_without_error_is_its_own_set() -> None:
+    data = linear(np.random.default_rng(4), 50, 1.0, instruments=2)
+    data["y"] = 2 * data["x"]
+    region = two_stage_least_squares(data, "x", "y", names(data)).details["Anderson-Rubin set"]
+    assert tuple(region) == pytest.approx((2.0, 2.0), abs=1e-12)
 
 
 def test_a_weak_instrument_has_the_anderson_rubin_interval_and_says_so() -> None:
@@ -164,21 +201,31 @@ def test_instruments_that_disagree_have_an_empty_set_and_a_warning() -> None:
     assert "no effect fits all instruments at once" in card.warnings[0]
 
 
-@pytest.mark.parametrize(("strength", "spread"), [(1.0, 0.0), (0.05, 0.0), (0.1, 2.0)])
+@pytest.mark.parametrize(
+    ("strength", "spread", "instruments"),
+    [(1.0, 0.0, 1), (0.05, 0.0, 1), (0.1, 2.0, 1), (1.0, 2.0, 3), (0.05, 2.0, 3)],
+)
 @pytest.mark.slow
 def test_anderson_rubin_sets_cover_whether_the_instrument_is_strong_or_weak(
-    strength: float, spread: float
+    strength: float, spread: float, instruments: int
 ) -> None:
-    runs = 500
-    hits = sum(
-        1.5
-        in two_stage_least_squares(
-            linear(np.random.default_rng(seed), 200, strength, spread=spread), "x", "y", "z0"
-        ).details["Anderson-Rubin set"]
-        for seed in range(runs)
-    )
+    runs, hits = 500, 0
+    for seed in range(runs):
+        data = linear(np.random.default_rng(seed), 200, strength, instruments, spread)
+        card = two_stage_least_squares(data, "x", "y", names(data))
+        hits += 1.5 in card.details["Anderson-Rubin set"]
     low, high = binomial_limits(runs)
     assert low <= hits / runs <= high
+
+
+@pytest.mark.slow
+def test_sets_of_equal_variances_would_fail_where_these_differ() -> None:
+    runs, hits = 300, 0
+    for seed in range(runs):
+        data = linear(np.random.default_rng(seed), 200, 1.0, instruments=3, spread=2.0)
+        card = two_stage_least_squares(data, "x", "y", names(data), robust=False)
+        hits += 1.5 in card.details["Anderson-Rubin set"]
+    assert hits / runs < binomial_limits(runs)[0]
 
 
 @pytest.mark.slow

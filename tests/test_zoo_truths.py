@@ -253,6 +253,14 @@ def time_series(h: Hand) -> None:
     h.normal("average", level.mean(0), 0.1)
 
 
+def service_latency(h: Hand) -> None:
+    load, fault = h.normal("load", 1, 0.2), h.bernoulli("fault", 0.05)
+    database = h.normal("database", 20 + 10 * load + 60 * fault, 3)
+    catalog = h.normal("catalog", 8 + database + h.normal("cache", 2 + load, 0.5), 2)
+    checkout = h.normal("checkout", 5 + database + h.normal("payment", 35 + 5 * load, 5), 2)
+    h.normal("website", 10 + catalog + checkout, 3)
+
+
 def linear_chain(h: Hand) -> None:
     x = h.normal("x0", 0)
     for i in range(1, 5):

@@ -72,10 +72,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--input", nargs="+", metavar="NAME=VALUE", default=[], help="arguments of the program"
     )
     parser.add_argument(
-        "--n", type=int, default=None, help="units to draw (1000), or draws of each unit's noise"
+        "--n", type=_number, help="units to draw (1000), or draws of each unit's noise"
     )
     parser.add_argument("--seed", type=int, default=0, help="one seed is one set of units (0)")
     parser.add_argument("-o", "--output", metavar="FILE", help="a table (.csv), or a picture")
+
+
+def _number(text: str) -> int:
+    if not text.isdecimal() or not int(text):
+        raise argparse.ArgumentTypeError(f"got {text!r}; expected a positive whole number")
+    return int(text)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -152,6 +158,8 @@ def _write(answer: Samples, path: Path) -> None:
             answer.to_frame().to_csv(path, sep=separator)
         else:
             answer.plot().savefig(path)
-    except (OSError, ValueError, ModuleNotFoundError) as error:
+    except (OSError, ValueError) as error:
+        raise CommandError(f"{path} can't be written: {error}") from error
+    except ModuleNotFoundError as error:
         raise CommandError(f"{path} can't be written: {error}", 1) from error
     print(f"written to {path}", file=sys.stderr)

@@ -21,6 +21,8 @@ examples:
   pyrocausal graph clinic.py:scm --do treated -o do.svg   what an action cuts
   pyrocausal graph clinic.py:scm --twin treated           seen and imagined on shared noise
   pyrocausal graph clinic.py:scm --swig treated           split nodes: potential outcomes
+
+exit status: 0, drawn; 1, the module fails; 2, the command line is wrong.
 """
 
 
@@ -58,7 +60,9 @@ def run(arguments: argparse.Namespace) -> int:
         return 0
     try:
         graph.render(arguments.output)
-    except (OSError, ModuleNotFoundError) as error:
+    except OSError as error:
+        raise CommandError(str(error)) from error
+    except ModuleNotFoundError as error:
         raise CommandError(str(error), 1) from error
     print(f"drawn in {arguments.output}")
     return 0

@@ -44,6 +44,11 @@ class MorphoMNIST:
     images: torch.Tensor
     attributes: pd.DataFrame
 
+    @property
+    def scaled(self) -> torch.Tensor:
+        """The images in [-1, 1], black to white, shape ``(n, 1, 28, 28)``, as models take them."""
+        return self.images.to(torch.get_default_dtype()).unsqueeze(1) / 127.5 - 1
+
 
 def morphomnist(
     split: Literal["train", "test"] = "train", folder: str | Path | None = None

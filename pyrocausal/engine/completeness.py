@@ -59,7 +59,7 @@ def check_complete(
     """
     settled = {name for name, action in named(world) if isinstance(action, Set | Policy)}
     whole = True
-    for name in evidence.values:
+    for name in evidence.told:
         if name in latent and name not in settled:
             raise ValueError(
                 f"evidence has {name!r}, which is latent: it is never observed. Declare the SCM "
@@ -81,6 +81,8 @@ def check_complete(
 def _missing_above(evidence: Evidence, name: str, ancestor: str) -> str | None:
     # A part of a plate may depend on every part of another one.
     seen, above = evidence.seen(name, partly=True), evidence.seen(ancestor)
+    if name in evidence.limits and seen is not True:
+        seen = torch.as_tensor(seen) | evidence.limited(name)
     if above is True:
         return None
     if above is False and seen is True:

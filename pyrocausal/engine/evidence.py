@@ -1,10 +1,8 @@
 """Reading what a user passes as data, evidence or inputs into tensors of the sites' type."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from contextvars import ContextVar
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from numbers import Integral
 from typing import Any
 
@@ -13,7 +11,9 @@ import torch
 from torch import Tensor
 
 from pyrocausal.engine.casting import as_tensor, cast
+from pyrocausal.engine.intervals import Between, Interval, read_interval
 from pyrocausal.engine.tracing import Variable
+from pyrocausal.engine.unit_names import counting_from, names_of_units
 from pyrocausal.errors import UnknownVariable
 from pyrocausal.requirements import all_finite
 
@@ -30,8 +30,6 @@ __all__ = [
     "selecting",
 ]
 
-_first_unit: ContextVar[int] = ContextVar("first_unit", default=0)
-
 
 @dataclass(frozen=True)
 class Evidence:
@@ -43,6 +41,7 @@ class Evidence:
         units: How many units.
         scalar: Whether one unit was given without a unit dimension.
         labels: The labels of the units, a pandas index, where a table gave them.
+        limits: Name to limits, of variables that were seen to lie within some.
     """
 
     values: Mapping[str, Tensor]
@@ -50,6 +49,12 @@ class Evidence:
     units: int
     scalar: bool
     labels: Any = None
+    limits: Mapping[str, Interval] = field(default_factory=dict)
+
+    @property
+    def told(self) -> dict[str, Any]:
+        """Name to what was seen: values, or limits where these are all."""
+        return {**self.limits, **self.values}
 
     def seen(self, name: str, *, partly: bool = False) -> Tensor | bool:
         """Say for which units a variable is observed: a mask ``(units,)``, or all or none.
@@ -66,6 +71,11 @@ class Evidence:
         mask = mask.reshape(self.units, -1)
         return mask.any(1) if partly else mask.all(1)
 
+    def limited(self, name: str) -> Tensor | bool:
+        """Say for which units some of a variable was seen to lie within limits."""
+        limits = self.limits.get(name)
+        return False if limits is None else limits.within.reshape(self.units, -1).any(1)
+
 
 def read_evidence(
     given: Any,
@@ -78,8 +88,8 @@ def read_evidence(
     """Read a mapping or DataFrame of variables.
 
     Args:
-        given: Mapping from variable to tensor, array, list or number, or a DataFrame or a row of
-            it.
+        given: Mapping from variable to tensor, array, list, number or ``pc.between``, or a
+            DataFrame or a row of it.
         variables: The program's variables.
         device: Where the tensors go.
         where: What the data are called in messages.
@@ -95,16 +105,52 @@ def read_evidence(
         if name not in variables:
             table = any(map(_is_series, columns.values()))
             raise UnknownVariable(name, variables, where, cure=selecting(variables, table))
+    said = {name: value for name, value in columns.items() if isinstance(value, Between)}
+    if said and where == "data":
+        raise TypeError(
+            f"data[{min(said)!r}] is {said[min(said)]!r}; expected values. Limits are evidence: "
+            "condition(), abduct(), counterfactual() and evidence= take them."
+        )
+    plain = {name: _values_of(value) for name, value in columns.items()}
     raw = {
-        name: as_tensor(value, f"{where}[{name!r}]").to(device) for name, value in columns.items()
+        name: as_tensor(value, f"{where}[{name!r}]").to(device)
+        for name, value in plain.items()
+        if value is not None
     }
-    number, scalar = _number_of_units(raw, variables, where, units)
+    ends = [
+        (name, as_tensor(end, f"{where}[{name!r}]"))
+        for name, one in said.items()
+        for end in (one.low, one.high)
+    ]
+    number, scalar = _number_of_units([*raw.items(), *ends], variables, where, units)
     values, observed = {}, {}
     for name, value in raw.items():
         values[name], mask = _read_variable(value, variables[name], number, f"{where}[{name!r}]")
         if mask is not None:
             observed[name] = mask
-    return Evidence(values, observed, number, scalar, _labels(columns, number))
+    limits = {
+        name: read_interval(
+            one,
+            variables[name],
+            number,
+            device,
+            f"{where}[{name!r}]",
+            _known(name, values, observed),
+        )
+        for name, one in said.items()
+    }
+    return Evidence(values, observed, number, scalar, _labels(plain, number), limits)
+
+
+def _values_of(given: Any) -> Any:
+    return given.values if isinstance(given, Between) else given
+
+
+def _known(
+    name: str, values: Mapping[str, Tensor], observed: Mapping[str, Tensor]
+) -> Tensor | bool:
+    """Say which elements of a variable have a value."""
+    return observed.get(name, True) if name in values else False
 
 
 def read_inputs(
@@ -218,10 +264,13 @@ def _is_series(given: Any) -> bool:
 
 
 def _number_of_units(
-    raw: Mapping[str, Tensor], variables: Mapping[str, Variable], where: str, units: int | None
+    raw: Iterable[tuple[str, Tensor]],
+    variables: Mapping[str, Variable],
+    where: str,
+    units: int | None,
 ) -> tuple[int, bool]:
     lengths: dict[str, int] = {}
-    for name, value in raw.items():
+    for name, value in raw:
         variable = variables[name]
         extra = value.dim() - len(variable.unit_shape)
         if extra > 1 or (variable.shared and extra > 0):
@@ -232,7 +281,7 @@ def _number_of_units(
                 + "."
             )
         if extra == 1:
-            lengths[name] = value.shape[0]
+            lengths[name] = max(value.shape[0], lengths.get(name, 0))
     empty = [name for name, length in lengths.items() if length == 0]
     if empty:
         raise ValueError(f"{where}[{empty[0]!r}] is empty; expected at least one unit.")
@@ -283,7 +332,9 @@ def _split_missing(value: Tensor, event_dim: int, what: str) -> tuple[Tensor, Te
 
 def same_evidence(first: Evidence, second: Evidence) -> bool:
     """Say whether the same values were seen of the same units."""
-    if first.units != second.units:
+    if first.units != second.units or first.limits.keys() != second.limits.keys():
+        return False
+    if not all(first.limits[name].same(second.limits[name]) for name in first.limits):
         return False
     return all(
         one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
@@ -292,28 +343,6 @@ def same_evidence(first: Evidence, second: Evidence) -> bool:
             (first.observed, second.observed),
         )
     )
-
-
-def names_of_units(mask: Tensor, limit: int = 5) -> str:
-    """Name the units where ``mask`` holds, for a message.
-
-    Example:
-        >>> names_of_units(torch.tensor([True, False, True]))
-        'units 0, 2'
-    """
-    numbers = (mask.nonzero().flatten() + _first_unit.get()).tolist()
-    more = f" and {len(numbers) - limit} more" if len(numbers) > limit else ""
-    return f"unit{'s' * (len(numbers) != 1)} {', '.join(map(str, numbers[:limit]))}{more}"
-
-
-@contextmanager
-def counting_from(first: int) -> Iterator[None]:
-    """Name units by their place among all, while a chunk of them is looked at."""
-    token = _first_unit.set(first)
-    try:
-        yield
-    finally:
-        _first_unit.reset(token)
 
 
 def as_sequence(names: Sequence[str] | str | None, what: str) -> tuple[str, ...] | None:

@@ -8,6 +8,7 @@ from pyrocausal.estimation.instrumental_inequality import (
     instrumental_inequality,
 )
 from pyrocausal.estimation.nuisance import LeastSquares, Logistic
+from pyrocausal.estimation.off_policy import off_policy_value
 from pyrocausal.estimation.options import Options
 from pyrocausal.estimation.two_stage import two_stage_least_squares
 from pyrocausal.estimation.weak_instruments import AndersonRubin
@@ -22,5 +23,6 @@ __all__ = [
     "estimate",
     "instrumental_inequality",
     "late",
+    "off_policy_value",
     "two_stage_least_squares",
 ]

@@ -13,7 +13,7 @@ from pyrocausal.estimation.overlap import Overlap, propensities
 from pyrocausal.estimation.study import Study
 from pyrocausal.estimation.table import Array
 
-__all__ = ["aipw", "doubly_robust"]
+__all__ = ["aipw", "doubly_robust", "fold_of"]
 
 
 def aipw(
@@ -83,7 +83,7 @@ def _crossfitted(
     study: Study, outcome_model: Any, treatment_model: Any, folds: int, rng: np.random.Generator
 ) -> tuple[Array, Array]:
     """Return means and propensities of each row by models that didn't see it."""
-    fold = _fold_of(study.arms, folds, rng)
+    fold = fold_of(study.arms, folds, rng)
     means, e = np.empty((2, len(fold), 2))
     for k in range(folds):
         train, test = np.flatnonzero(fold != k), np.flatnonzero(fold == k)
@@ -96,12 +96,19 @@ def _crossfitted(
     return means, e
 
 
-def _fold_of(
+def fold_of(
     arms: npt.NDArray[np.bool_], folds: int, rng: np.random.Generator
 ) -> npt.NDArray[np.intp]:
-    """Return the fold of each row, at random but with each arm spread evenly."""
+    """Return the fold of each row, at random but with each arm spread evenly.
+
+    Args:
+        arms: Which rows are in which arm, shape ``(n, arms)``.
+        folds: Number of folds.
+        rng: What draws them.
+    """
     order = rng.permutation(len(arms))
-    order = order[np.argsort(arms[order] @ [1, 2], kind="stable")]
+    numbers = np.arange(1, arms.shape[1] + 1)
+    order = order[np.argsort(arms[order] @ numbers, kind="stable")]
     fold = np.empty(len(arms), dtype=np.intp)
     fold[order] = np.arange(len(arms)) % folds
     return fold

@@ -19,7 +19,8 @@ from pyrocausal.graph.mixed_graph import MixedGraph, Names
 from pyrocausal.identification.instrumental import instruments
 from pyrocausal.identification.roles import listed
 from pyrocausal.model import SCM
-from pyrocausal.queries.asking import SAMPLES, pair
+from pyrocausal.queries.asking import SAMPLES
+from pyrocausal.queries.reading import pair
 
 __all__ = ["late"]
 
@@ -199,7 +200,7 @@ def _coded(rows: Rows, two: dict[str, tuple[Any, Any]]) -> Rows:
             raise ValueError(
                 f"late: the column {name!r} holds {levels}; expected {expected} alone. Say which "
                 f"two it has by values= or instrument_values=; with more than two, "
-                "two_stage_least_squares says what can be claimed."
+                "pyrocausal.estimation.two_stage_least_squares says what can be claimed."
             )
         columns[name] = first.astype(np.float64)
     return replace(rows, columns=columns, factors=rows.factors - two.keys())

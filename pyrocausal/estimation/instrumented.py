@@ -11,7 +11,11 @@ import numpy as np
 
 from pyrocausal.estimation.designs import Design
 from pyrocausal.estimation.table import Array, Rows
-from pyrocausal.estimation.weak_instruments import AndersonRubin, solve_quadratic
+from pyrocausal.estimation.weak_instruments import (
+    AndersonRubin,
+    solve_matrix_quadratic,
+    solve_quadratic,
+)
 
 __all__ = ["Instrumented", "f_quantile"]
 
@@ -119,18 +123,42 @@ class Instrumented:
     def anderson_rubin(self, level: float) -> AndersonRubin:
         r"""Return the effects b for which the instruments may tell nothing of ``y - b x``.
 
-        With equal variances :math:`\{b: (y - b x)' (P - c M) (y - b x) \le 0\}`, where M = 1 - P
-        and :math:`c = F_{k, n-k-p} \, k / (n-k-p)`; with one instrument robust variances fit in.
+        .. math:: \{b : g(b)' S(b)^{-1} g(b) \le k F_{k, n-k-p}\}, \quad g(b) = Z'(y - b x)
+
+        with S the covariance of g by what the instruments leave of ``y - b x``.
         """
-        one = self.z.shape[1] == 1
-        limit = f_quantile(level, self.z.shape[1], self._freedom) * (1 if one else self.z.shape[1])
+        several = self.z.shape[1] > 1
+        limit = self.z.shape[1] * f_quantile(level, self.z.shape[1], self._freedom)
+        return (
+            self._robust_set(limit, level) if self.robust and several else self._set(limit, level)
+        )
+
+    def _set(self, limit: float, level: float) -> AndersonRubin:
+        """Solve where S(b) is one number times the identity."""
 
         def form(a: Array, b: Array) -> float:
-            scatter = self._scatter(self.z, self._rest(a), self._rest(b), self.robust and one)
-            return float((self.z.T @ a) @ (self.z.T @ b) - limit * scatter[0, 0])
+            noise = self._scatter(self.z, self._rest(a), self._rest(b))[0, 0]
+            return float((self.z.T @ a) @ (self.z.T @ b) - limit * noise)
 
         x, y = self.x, self.y
         return solve_quadratic(form(x, x), form(x, y), form(y, y), level)
+
+    def _robust_set(self, limit: float, level: float) -> AndersonRubin:
+        """Solve where ``limit * S(b) - g(b) g(b)'`` has no negative eigenvalue."""
+
+        def form(a: Array, b: Array) -> Array:
+            noise = self._scatter(self.z, self._rest(a), self._rest(b))
+            return np.asarray(limit * noise - np.outer(self.z.T @ a, self.z.T @ b))
+
+        left = self.y - self.effect * self.x
+        if np.linalg.norm(left) <= _NOTHING * np.linalg.norm(self.y):
+            return AndersonRubin(self.effect, self.effect, level)
+        # In units of what is left at the estimate all three matrices are of one size.
+        unit = float(np.linalg.norm(left) / np.linalg.norm(self.x))
+        step = unit * self.x
+        cross = form(left, step)
+        matrices = form(left, left), -(cross + cross.T), form(step, step)
+        return solve_matrix_quadratic(matrices, self.effect, unit, level)
 
     @property
     def least_squares(self) -> float:
@@ -149,9 +177,9 @@ class Instrumented:
         """Return what the instruments leave of a column."""
         return column - self.z @ (self.z.T @ column)
 
-    def _scatter(self, z: Array, a: Array, b: Array, robust: bool | None = None) -> Array:
+    def _scatter(self, z: Array, a: Array, b: Array) -> Array:
         """Return the covariance of ``z'a`` and ``z'b`` by their residuals, shape ``(k, k)``."""
-        if self.robust if robust is None else robust:
+        if self.robust:
             return np.asarray((z * (a * b)[:, None]).T @ z * len(a) / self._freedom)
         return np.eye(z.shape[1]) * (a @ b) / self._freedom
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from pyrocausal.engine.evidence import columns_of
 from pyrocausal.errors import UnknownVariable
 
 __all__ = ["Array", "Rows", "Values", "read_rows"]
@@ -59,14 +60,14 @@ def read_rows(
     """Return the rows of a table that have a value in each of some columns.
 
     Args:
-        data: A DataFrame, or a mapping from name to values.
+        data: A table, or a mapping from name to values.
         names: The columns that are needed.
         amounts: Those that must hold numbers.
         factors: Those whose numbers are codes.
 
     Raises:
         UnknownVariable: A column is not there.
-        TypeError: Dates, or words where numbers are needed.
+        TypeError: No table; dates, or words where numbers are needed.
         ValueError: Infinite values, columns of different lengths, or no complete row.
 
     Example:
@@ -76,10 +77,11 @@ def read_rows(
     """
     import pandas as pd
 
+    given = columns_of(data, "data")
     for name in (*names, *factors):
-        if name not in data:
-            raise UnknownVariable(name, map(str, data), "estimate: data")
-    series = {name: pd.Series(_plain(data[name], name)) for name in names}
+        if name not in given:
+            raise UnknownVariable(name, given, "estimate: data")
+    series = {name: pd.Series(_plain(given[name], name)) for name in names}
     if len({len(values) for values in series.values()}) > 1:
         lengths = {name: len(values) for name, values in series.items()}
         raise ValueError(f"estimate: the columns have different lengths: {lengths}.")

@@ -43,8 +43,8 @@ def two_stage_least_squares(
         instruments: One name or several, numbers.
         covariates: What is held fixed; words become a column for each level but the first.
         level: Probability that the interval is made for.
-        robust: Whether variances may differ from row to row. It is then the effective F that is
-            shown; the Anderson-Rubin set of several instruments takes equal variances all the same.
+        robust: Whether variances may differ from row to row. The F that is shown is then the
+            effective one, and a set of several instruments may be in pieces.
 
     Returns:
         An estimate whose ``details`` hold ``"first-stage F"`` and ``"Anderson-Rubin set"``.

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from math import inf, isclose, sqrt
 from typing import final
 
+import numpy as np
+import numpy.typing as npt
+
 from pyrocausal.answers import Interval
 
-__all__ = ["AndersonRubin", "solve_quadratic"]
+__all__ = ["AndersonRubin", "solve_matrix_quadratic", "solve_quadratic"]
+
+Array = npt.NDArray[np.float64]
+
+_NEARLY_INFINITE = 1e-12
 
 
 @final
@@ -18,15 +26,15 @@ class AndersonRubin(Interval):
 
     The test asks, for each effect b, whether the instruments still tell of ``Y - b X``. A weak
     instrument rejects few b: the set is then two rays or the whole line. It is empty where no b
-    fits several instruments at once. ``lower`` and ``upper`` are its ends; where there are two
-    rays these are infinite, and ``gap`` is what lies between.
+    fits several instruments at once, and may be in pieces where variances differ from row to row.
+    ``lower`` and ``upper`` are its ends, infinite where there are rays.
 
     Attributes:
-        gap: What two rays leave out, its ends being in the set.
+        gaps: What lies between its pieces; the ends of a gap are in the set.
 
     Example:
         >>> from math import inf
-        >>> rays = AndersonRubin(-inf, inf, gap=(-1.0, 2.0))
+        >>> rays = AndersonRubin(-inf, inf, gaps=((-1.0, 2.0),))
         >>> print(rays, 0.0 in rays, 2.5 in rays)
         at most -1 or at least 2 False True
         >>> print(AndersonRubin(0.5, 2.0), AndersonRubin(-inf, inf), AndersonRubin(inf, -inf), sep="; ")
@@ -38,26 +46,35 @@ class AndersonRubin(Interval):
         Dufour (1997), Some impossibility theorems in econometrics.
     """
 
-    gap: tuple[float, float] | None = None
+    gaps: tuple[tuple[float, float], ...] = ()
 
     def __contains__(self, value: float) -> bool:
-        outside = self.gap is not None and self.gap[0] < value < self.gap[1]
+        outside = any(low < value < high for low, high in self.gaps)
         return super().__contains__(value) and not outside
 
     @property
     def kind(self) -> str:
-        """``"interval"``, ``"empty"``, ``"two rays"``, ``"ray"`` or ``"line"``."""
-        if self.gap is not None:
-            return "two rays"
+        """``"interval"``, ``"empty"``, ``"two rays"``, ``"ray"``, ``"line"`` or ``"pieces"``."""
+        ends = (self.lower == -inf) + (self.upper == inf)
+        if self.gaps:
+            return "two rays" if len(self.gaps) == 1 and ends == 2 else "pieces"
         if self.lower > self.upper:
             return "empty"
-        return ("interval", "ray", "line")[(self.lower == -inf) + (self.upper == inf)]
+        return ("interval", "ray", "line")[ends]
 
     def __str__(self) -> str:
-        if self.gap is not None:
-            return f"at most {self.gap[0]:.4g} or at least {self.gap[1]:.4g}"
+        if self.gaps:
+            borders = [self.lower, *(end for gap in self.gaps for end in gap), self.upper]
+            pieces = zip(borders[::2], borders[1::2], strict=True)
+            return " or ".join(_shown(float(low), float(high)) for low, high in pieces)
         special = {"empty": "empty", "line": "the whole line"}
         return special.get(self.kind) or super().__str__()
+
+
+def _shown(low: float, high: float) -> str:
+    if low == -inf:
+        return f"at most {high:.4g}"
+    return f"at least {low:.4g}" if high == inf else f"[{low:.4g}, {high:.4g}]"
 
 
 def solve_quadratic(a: float, b: float, c: float, level: float = 0.95) -> AndersonRubin:
@@ -79,7 +96,7 @@ def solve_quadratic(a: float, b: float, c: float, level: float = 0.95) -> Anders
     ends = sorted((far / a, c / far if far else 0.0))
     if a > 0:
         return AndersonRubin(ends[0], ends[1], level)
-    return AndersonRubin(-inf, inf, level, gap=(ends[0], ends[1]))
+    return AndersonRubin(-inf, inf, level, gaps=((ends[0], ends[1]),))
 
 
 def _half(b: float, c: float, level: float) -> AndersonRubin:
@@ -88,3 +105,52 @@ def _half(b: float, c: float, level: float) -> AndersonRubin:
         return AndersonRubin(-inf, inf, level) if c <= 0 else AndersonRubin(inf, -inf, level)
     end = c / (2 * b)
     return AndersonRubin(end, inf, level) if b > 0 else AndersonRubin(-inf, end, level)
+
+
+def solve_matrix_quadratic(
+    coefficients: tuple[Array, Array, Array], centre: float, unit: float, level: float = 0.95
+) -> AndersonRubin:
+    r"""Return the set of effects where a matrix has no negative eigenvalue.
+
+    .. math:: \{centre + unit \cdot t : N_0 + t N_1 + t^2 N_2 \succeq 0\}
+
+    An eigenvalue changes its sign where the matrix is singular: at :math:`t = 1 + 1 / \mu`, with
+    :math:`\mu` an eigenvalue of the quadratic in :math:`\mu` that stands for the same matrix there.
+
+    Args:
+        coefficients: The symmetric matrices :math:`N_0, N_1, N_2`, each of shape ``(k, k)``.
+        centre: The effect at t = 0.
+        unit: The step of the effect, such that the three matrices are about equally large.
+        level: Probability that the set is made for.
+
+    Example:
+        >>> one, none = np.eye(2), np.zeros((2, 2))
+        >>> print(solve_matrix_quadratic((4 * one, none, -one), 0.5, 1.0))
+        [-1.5, 2.5]
+        >>> n0, n2 = np.diag([4.0, -0.25]), np.diag([-1.0, 1.0])
+        >>> print(solve_matrix_quadratic((n0, none, n2), 0.0, 1.0))
+        [-2, -0.5] or [0.5, 2]
+
+    References:
+        Tisseur, Meerbergen (2001), The quadratic eigenvalue problem.
+    """
+    n0, n1, n2 = coefficients
+    slope, curvature = (np.linalg.solve(n0 + n1 + n2, n) for n in (n1 + 2 * n2, n2))
+    size = len(n0)
+    companion = np.block([[np.zeros((size, size)), np.eye(size)], [-curvature, -slope]])
+    found = np.linalg.eigvals(companion)
+    far = np.abs(found) <= _NEARLY_INFINITE
+    borders = np.unique(1 + 1 / found[(found.imag == 0) & ~far].real)
+    pieces: list[tuple[float, float]] = []
+    for low, high in pairwise([-inf, *borders.tolist(), inf]):
+        t = min(max(1.0, low + 1), high - 1) if inf in (-low, high) else (low + high) / 2
+        if np.linalg.eigvalsh(n0 + t * n1 + t * t * n2)[0] < 0:
+            continue
+        if pieces and pieces[-1][1] == low:
+            low = pieces.pop()[0]
+        pieces.append((low, high))
+    ends = [(centre + unit * low, centre + unit * high) for low, high in pieces]
+    if not ends:
+        return AndersonRubin(inf, -inf, level)
+    gaps = tuple((before[1], after[0]) for before, after in pairwise(ends))
+    return AndersonRubin(ends[0][0], ends[-1][1], level, gaps=gaps)

@@ -177,9 +177,13 @@ class FlatSteps:
             tensor.copy_(value)
         self.done = done
 
+    def hand_over(self) -> None:
+        """Hand a copy of the moments to the optimizer."""
+        self.flat.write_moments(self.optimizer, self.done)
+
     def finish(self) -> None:
         """Let the parameters go, and hand the moments to the optimizer."""
-        self.flat.write_moments(self.optimizer, self.done)
+        self.hand_over()
         self.flat.let_go()
 
     def _steps(
@@ -231,14 +235,20 @@ class Differentiated:
         graph: Loss and gradient.
         loss: What is minimized.
         optimizer: What moves the parameters.
+        rates: Its learning rates at first, one for each group.
     """
 
     stride = 1
     done = 0
 
-    def __init__(self, graph: StepGraph, loss: Loss, optimizer: torch.optim.Optimizer) -> None:
-        self.graph, self.loss, self.optimizer = graph, loss, optimizer
-        self.rates = [group["lr"] for group in optimizer.param_groups]
+    def __init__(
+        self,
+        graph: StepGraph,
+        loss: Loss,
+        optimizer: torch.optim.Optimizer,
+        rates: Sequence[float],
+    ) -> None:
+        self.graph, self.loss, self.optimizer, self.rates = graph, loss, optimizer, rates
         self.path = "replayed"
 
     def take(self, rows: Sequence[Tensor], fractions: Sequence[float]) -> list[Tensor]:
@@ -262,6 +272,9 @@ class Differentiated:
             for p, value in zip(self.graph.parameters, state, strict=True):
                 p.copy_(value)
 
+    def hand_over(self) -> None:
+        """Do nothing: the optimizer's state is its own."""
+
     def finish(self) -> None:
         """Do nothing: the optimizer goes on as it is."""
 
@@ -271,8 +284,8 @@ class Differentiated:
         loss, *gradients = self.graph.captured(rows, *self.loss.data)
         for p, gradient in zip(self.graph.parameters, gradients, strict=True):
             p.grad = gradient
+        value = self.loss.joined(loss, self.optimizer)
         self.optimizer.step()
-        value: Tensor = loss
         return value
 
 

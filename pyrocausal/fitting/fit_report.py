@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import torch
@@ -59,6 +59,7 @@ class FitReport:
         observed: The variables that there were data of.
         path: The way the steps took: ``"eager"``, as Pyro runs them, ``"replayed"`` as a graph
             of tensor operations, or ``"compiled"``.
+        ranges: Variable to its least and greatest value, where all data were at hand.
     """
 
     losses: Tensor
@@ -73,6 +74,7 @@ class FitReport:
     note: str = ""
     path: str = "eager"
     observed: frozenset[str] = frozenset()
+    ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
     @property
     def steps(self) -> int:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import inspect
+import json
 import time
+import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pyro
@@ -15,6 +18,7 @@ from torch import Tensor, nn
 from pyrocausal.engine.parameters import evaluating, modules_of
 from pyrocausal.engine.rows import undisturbed
 from pyrocausal.engine.tracing import quiet_seed
+from pyrocausal.fitting.checkpointing import Checkpoint
 from pyrocausal.fitting.fit_report import FitReport, Score, baseline, compare
 from pyrocausal.fitting.guiding import FittedGuide, rebase
 from pyrocausal.fitting.objective import (
@@ -26,18 +30,15 @@ from pyrocausal.fitting.objective import (
 )
 from pyrocausal.fitting.observing import incomplete
 from pyrocausal.fitting.options import check_settings, read_device, read_seed
-from pyrocausal.fitting.reading import read_data
+from pyrocausal.fitting.supplying import Supply, open_supply
 from pyrocausal.fitting.supports import within_supports
-from pyrocausal.fitting.training import Settings, Split, Training, not_finite, training_mode
+from pyrocausal.fitting.team import find_team, leads, own_device
+from pyrocausal.fitting.training import Settings, Training, not_finite, training_mode
 from pyrocausal.verbs.core import Core
 from pyrocausal.verbs.standing import Standing
 
 __all__ = ["fit"]
 
-WHOLE = 4096  # up to so many units are taken at a time, unless batch_size says otherwise
-BATCH = 1024
-HELD_OUT = 10_000  # more would cost time and tell nothing
-FEW = 20  # fewer would tell nothing
 EXAMPLE = 32  # units kept to run the guide on after the fit
 TOO_FEW = "no units were held out: they would be fewer than 20; raise validation to judge the fit"
 PER_UNIT = (
@@ -60,12 +61,19 @@ def fit(
     """Fit the mechanisms to data; see ``SCM.fit``."""
     started = time.perf_counter()
     check_settings(settings, validation)
-    seed = read_seed(seed, "fit()")
-    data = _with_evidence(data, standing)
+    checkpoint = settings.checkpoint
+    given = seed if checkpoint is None else checkpoint.seed(seed)
+    seed = read_seed(given, "fit()")
     if device is not None:
-        core.to(read_device(device, "fit()"))
+        core.to(own_device(read_device(device, "fit()")))
+    team = find_team(core.place())
+    if team is not None and given is None:
+        seed = team.agree(seed)
+    progress = settings.progress if leads() else False
+    settings = replace(settings, seed=seed, team=team, progress=progress)
     with core.session(grad=True), torch.enable_grad(), undisturbed(), quiet_seed(seed):
-        units, causes = read_data(core, data, inputs)
+        supply = open_supply(core, standing, data, inputs, validation, settings.batch_size, seed)
+        units, causes = supply.units, supply.causes
         if causes and guide is None:
             raise incomplete(causes)
         _forget_guide(core, guide)
@@ -74,38 +82,42 @@ def fit(
         for module in modules:
             module.to(core.place())  # a guide was perhaps made elsewhere
         with training_mode(modules):
-            training, note = _prepare(objective, modules, validation, settings)
+            training, note = _prepare(objective, supply, modules, validation, settings)
             training.run()
         scores, total = _judge(objective, training)
         core.guide = _fitted(core, objective)
     core.forget()
+    every = training.split.trained + len(training.split.held_out)
     return FitReport(
         losses=torch.stack(training.losses).cpu() if training.losses else torch.zeros(0),
         stopped=training.stopped,
         scores=scores,
         total=total,
         seconds=time.perf_counter() - started,
-        units=len(training.split.train),
+        units=training.split.trained,
         held_out=len(training.split.held_out),
         parameters=sum(p.numel() for p in training.parameters),
         seed=seed,
-        note=note,
+        note=_noted(note, checkpoint),
         path=training.path,
         observed=frozenset(units.values),
+        ranges=units.ranges() if every == units.number else {},
     )
 
 
 def _prepare(
-    objective: Objective, modules: list[nn.Module], validation: float, settings: Settings
+    objective: Objective,
+    supply: Supply,
+    modules: list[nn.Module],
+    validation: float,
+    settings: Settings,
 ) -> tuple[Training, str]:
-    number = objective.units.number
-    size = settings.batch_size or (number if number <= WHOLE else BATCH)
-    split = _split(number, validation, objective.core.place())
+    size, split = supply.size, supply.split(validation)
     # A first run registers the parameters, those of an AutoGuide too.
     rows = split.train[:size]
     units = objective.units.rows(rows)
     with within_supports(units, rows):
-        traces = objective.run(rows, units, len(split.train) / len(rows))
+        traces = objective.run(rows, units, split.trained / len(rows))
     check_sites(objective, *traces)
     value, gradient = negative_elbo(*with_densities(*traces))
     if not bool(value.isfinite()):
@@ -114,10 +126,21 @@ def _prepare(
     _check_registered(gradient, parameters, objective)
     _check_unseen(objective, modules, torch.cat([split.train[size:], split.held_out]), size)
     note = TOO_FEW if validation and not len(split.held_out) else ""
-    if len(split.held_out) and any(hasattr(p, "_pyro_subsample") for p in parameters):
-        split, note = _split(number, 0.0, objective.core.place()), PER_UNIT
+    per_unit = any(hasattr(p, "_pyro_subsample") for p in parameters)
+    if per_unit and split.trained > len(split.train):
+        raise ValueError(
+            "The guide has parameters for each unit, but not all units of the files are at hand at "
+            "once. Use a guide that computes them from the batch."
+        )
+    if per_unit and len(split.held_out):
+        split, note = supply.split(0.0), PER_UNIT
     settings = replace(settings, batch_size=min(size, len(split.train)))
-    return Training(objective, split, parameters, modules, settings), note
+    if settings.team is not None:
+        found = json.dumps(dict(split.digests()), sort_keys=True)
+        settings.team.check_alike(zlib.crc32(found.encode()), "data")
+    check = partial(_check_unseen, objective, modules, size=size)
+    feed = supply.feed(split, settings.seed, check)
+    return Training(objective, split, feed, parameters, modules, settings), note
 
 
 def _check_unseen(
@@ -131,21 +154,12 @@ def _check_unseen(
                 objective.run(rows, units, 1.0)
 
 
-def _with_evidence(data: Any, standing: Standing) -> Any:
-    if standing.acts or standing.listed:
-        raise ValueError(
-            "fit() takes an SCM without interventions: fit the SCM itself, then ask do(...). Data "
-            "from an experiment are fitted by a program that has the experiment as its mechanism."
-        )
-    return standing.with_evidence(data, "data") if standing.evidence else data
-
-
-def _split(number: int, validation: float, device: torch.device) -> Split:
-    order = torch.randperm(number, device=device)
-    held_out = min(round(validation * number), HELD_OUT)
-    if held_out < FEW:
-        held_out = 0
-    return Split(train=order[held_out:].sort().values, held_out=order[:held_out].sort().values)
+def _noted(note: str, checkpoint: Checkpoint | None) -> str:
+    if checkpoint is None or not checkpoint.resumed:
+        return note
+    return (
+        f"{note}; " * bool(note) + f"went on from step {checkpoint.resumed} of {checkpoint.path}"
+    )
 
 
 def _parameters(objective: Objective) -> list[Tensor]:

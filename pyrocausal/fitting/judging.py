@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -12,7 +13,9 @@ from torch import Tensor, nn
 from pyrocausal.engine.parameters import evaluating
 from pyrocausal.engine.tracing import quiet_seed
 from pyrocausal.errors import NotCapturable
+from pyrocausal.fitting.keyed_noise import KeyedNoise
 from pyrocausal.fitting.objective import Objective, faults
+from pyrocausal.fitting.team import Team
 
 if TYPE_CHECKING:
     from pyrocausal.capture import Captured
@@ -31,13 +34,23 @@ class HeldOut:
         rows: Numbers of the units.
         size: How many are taken at a time.
         modules: The modules of program and guide, which are run in evaluation mode.
+        team: The processes that share them.
     """
 
     def __init__(
-        self, objective: Objective, rows: Tensor, size: int, modules: Sequence[nn.Module]
+        self,
+        objective: Objective,
+        rows: Tensor,
+        size: int,
+        modules: Sequence[nn.Module],
+        team: Team | None = None,
     ) -> None:
-        self.objective, self.modules = objective, modules
+        self.objective, self.modules, self.team = objective, modules, team
+        if team is not None and len(rows):
+            rows = team.share(rows)
         self.parts = [(part, objective.units.rows(part)) for part in rows.split(size) if len(part)]
+        # Of its own, so that every look draws the same; each process for its units.
+        self.noise = None if team is None else KeyedNoise(0, rows.device)
         self._graphs: dict[int, Captured] = {}
         self._tried = False
 
@@ -47,12 +60,12 @@ class HeldOut:
 
     def total(self) -> Tensor:
         """Return each unit's part of the bound."""
-        return torch.cat([total for total, _ in self._scores()])
+        return self._joined([total for total, _ in self._scores()])
 
     def by_variable(self) -> dict[str, Tensor]:
         """Return the log-likelihood of each unit by variable."""
         parts = [scores for _, scores in self._scores()]
-        return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+        return {name: self._joined([part[name] for part in parts]) for name in parts[0]}
 
     def faults(self) -> str:
         """Say which sites have densities that are NaN or infinite."""
@@ -75,6 +88,8 @@ class HeldOut:
     def _capture(self, watch: Sequence[Any]) -> None:
         from pyrocausal.capture import capture
 
+        if self.noise is not None:
+            watch = [*watch, self.noise.key]
         examples = {len(rows): [rows, *units.tensors()] for rows, units in self.parts}
         try:
             with torch.no_grad(), evaluating(self.modules):
@@ -85,6 +100,10 @@ class HeldOut:
         except NotCapturable as refusal:
             _log.info("fit: held-out units are scored as Pyro does. %s", refusal)
 
+    def _joined(self, parts: Sequence[Tensor]) -> Tensor:
+        mine = torch.cat(list(parts))
+        return mine if self.team is None else self.team.gather(mine)
+
     def _scores(self) -> list[Scores]:
         found = []
         with torch.no_grad(), evaluating(self.modules), quiet_seed(0):
@@ -94,4 +113,5 @@ class HeldOut:
         return found
 
     def _function(self, rows: Tensor, *data: Tensor) -> Scores:
-        return self.objective.scores(rows, self.parts[0][1].holding(data))
+        with nullcontext() if self.noise is None else self.noise.of(rows):
+            return self.objective.scores(rows, self.parts[0][1].holding(data))

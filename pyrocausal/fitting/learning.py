@@ -10,9 +10,13 @@ import torch
 from torch import Tensor
 
 from pyrocausal.building import Edges, Mechanisms, build
+from pyrocausal.distributed.sources import is_source
+from pyrocausal.engine.evidence import count_of
 from pyrocausal.engine.tracing import quiet_seed
+from pyrocausal.fitting.checkpointing import open_checkpoint
 from pyrocausal.fitting.fit_report import FitReport
 from pyrocausal.fitting.fitting import fit
+from pyrocausal.fitting.guiding import posterior_draws
 from pyrocausal.fitting.options import read_seed
 from pyrocausal.fitting.paths import Compile
 from pyrocausal.fitting.saving import load, save
@@ -21,9 +25,12 @@ from pyrocausal.fitting.uncertainty import Uncertainty, parameter_law, read_unce
 from pyrocausal.noise import Coupling
 from pyrocausal.verbs.core import Core
 from pyrocausal.verbs.learnt import Learnt
+from pyrocausal.verbs.posterior import shared_sites
 from pyrocausal.verbs.standing import Standing
 
 if TYPE_CHECKING:
+    import xarray as xr
+
     from pyrocausal.guides import AmortizationReport, Amortized
 
 __all__ = ["Learning"]
@@ -51,6 +58,8 @@ class Learning:
         progress: bool | None = None,
         compile: Compile = "auto",
         uncertainty: Uncertainty | None = None,
+        checkpoint: str | os.PathLike[str] | None = None,
+        every: int | None = None,
         device: torch.device | str | None = None,
         seed: int | None = None,
     ) -> FitReport:
@@ -59,7 +68,9 @@ class Learning:
         Values that are missing (NaN) are left out where nothing below them was observed.
 
         Args:
-            data: Mapping or DataFrame of variables, units first; NaN where missing.
+            data: Mapping or DataFrame of variables, units first; NaN where missing. Or the path of
+                Parquet or Arrow files, or a ``pyarrow.dataset.Dataset``, which may be larger than
+                memory: their row groups are read in random order.
             guide: Proposes what was not observed: a function ``guide(batch)`` of the rows at hand
                 that runs in the program's units plate, an AutoGuide, or a class of AutoGuides.
             steps: Number of gradient steps at most.
@@ -78,6 +89,9 @@ class Learning:
                 where the model is wrong), ``"laplace"``, ``"bootstrap"``, or ``"posterior"`` for
                 variables that all units share; ``None`` for nothing. The parameters then go to
                 the maximum of the likelihood of all data, which must be complete.
+            checkpoint: A folder to keep the fit in while it runs: the same call after a crash goes
+                on from there, to the same end; one of another fit is refused.
+            every: Steps between two writings to it; 100 by default.
             device: Where to fit, such as ``"cuda"``; the SCM stays there.
             seed: Gives the same fit again.
 
@@ -85,7 +99,8 @@ class Learning:
             IncompleteEvidence: A variable has neither data nor a site in the guide.
             NotCapturable: With ``compile=True``, a program that a graph can't stand for.
             RuntimeError: With ``compile=True``, where compiling doesn't work.
-            ValueError: A loss that is not finite, parameters that are not registered.
+            ValueError: A loss that is not finite, parameters that are not registered; a
+                checkpoint of another program, other data or other settings.
 
         Example:
             >>> def program():
@@ -97,12 +112,26 @@ class Learning:
             3.0
         """
         method = read_uncertainty(uncertainty)
-        settings = Settings(steps, batch_size, lr, optimizer, patience, progress, compile)
+        if method is not None and is_source(data):
+            raise ValueError(
+                f"uncertainty={uncertainty!r} looks at all data at once, which have to be in memory. "
+                "Pass a table instead of files, or leave uncertainty out."
+            )
+        settings = Settings(
+            steps=steps,
+            batch_size=batch_size,
+            lr=lr,
+            optimizer=optimizer,
+            patience=patience,
+            progress=progress,
+            compile=compile,
+            checkpoint=open_checkpoint(checkpoint, every),
+        )
         report = fit(
             self._core, self._standing, data, guide, inputs, validation, device, seed, settings
         )
         self._core.report, self._core.law = report, None
-        self._core.learnt = Learnt(report.observed)
+        self._core.learnt = Learnt(report.observed, report.ranges)
         if method is not None:
             self._core.law = parameter_law(self._core, data, inputs, method, report.seed)
         return report
@@ -113,10 +142,46 @@ class Learning:
         report: FitReport | None = self._core.report
         return report
 
+    def posterior(self, num_draws: int = 1000, *, seed: int | None = None) -> xr.DataTree:
+        """Return draws of the variables that all units share, as ArviZ reads them.
+
+        Args:
+            num_draws: How many.
+            seed: Gives the same draws again.
+
+        Returns:
+            A tree whose group ``posterior`` has the dimensions chain (one) and draw.
+
+        Raises:
+            IncompleteEvidence: No guide was fitted.
+            ValueError: All variables belong to units; ask ``counterfactual`` about these.
+            ModuleNotFoundError: xarray is not installed, the extra ``arviz``.
+
+        Example:
+            >>> def coins():
+            ...     bias = pyro.sample("bias", dist.Beta(1.0, 1.0))
+            ...     with pc.units():
+            ...         pyro.sample("heads", dist.Bernoulli(bias))
+            >>> model = pc.SCM(coins)
+            >>> guide = pyro.infer.autoguide.AutoNormal
+            >>> report = model.fit({"heads": [1.0, 1.0, 0.0]}, guide, steps=50, seed=0)
+            >>> model.posterior(100, seed=0)["posterior/bias"].dims
+            ('chain', 'draw')
+        """
+        from pyrocausal.trees import posterior_tree
+
+        if not shared_sites(self._core):
+            raise ValueError(
+                f"posterior(): all variables of {self.name} belong to units. Open `with pc.units():` "
+                "below those that all units share, or ask counterfactual(..., num_draws=...)."
+            )
+        number, seed = count_of(num_draws, "num_draws"), read_seed(seed, "posterior()")
+        return posterior_tree(posterior_draws(self._core, seed, number))
+
     def amortize(
         self,
         *,
-        steps: int = 5000,
+        steps: int = 7000,
         patterns: Literal["all"] | Sequence[Collection[str]] = "all",
         head: Literal["gaussian", "diagonal", "mixture", "flow"] = "gaussian",
         encoder: Literal["mlp", "transformer"] = "mlp",
@@ -198,10 +263,10 @@ class Learning:
         attach(self._core, guide)
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the parameters and buffers, and the amortized guide, to one file.
+        """Write the parameters and buffers, what data left open of them, and the amortized guide.
 
-        The program and another guide are code, and not in it. Of what ``from_graph`` built it holds the
-        graph, and what this library's mechanisms were made with, so that ``load(path)`` needs
+        The program and another guide are code, and not in the file. Of what ``from_graph`` built it
+        holds the graph, and what this library's mechanisms were made with, so that ``load(path)`` needs
         nothing else.
 
         Args:
@@ -229,8 +294,8 @@ class Learning:
         How the fit went is in ``report``.
 
         Args:
-            graph: A causal graph, or its edges ``(cause, effect)``. A latent variable needs a
-                mechanism, and a ``guide`` to be fitted.
+            graph: A causal graph, or its edges ``(cause, effect)``, also as a table. A latent
+                variable needs a mechanism, and a ``guide`` to be fitted.
             mechanisms: Variable to what returns its distribution, called with its parents' values
                 in the order of ``graph.predecessors``, which is that of the edges; or, for a
                 root, the distribution itself.

@@ -23,6 +23,7 @@ __all__ = [
     "base_of",
     "check_sites",
     "faults",
+    "is_variable",
     "negative_elbo",
     "with_densities",
 ]
@@ -179,6 +180,11 @@ def faults(model: Trace, guide: Trace) -> str:
     return ", ".join(found)
 
 
+def is_variable(site: Any) -> bool:
+    """Say whether a node of a trace is a variable, not a parameter or a plate's choice."""
+    return bool(site["type"] == "sample" and not is_subsample(site["fn"]))
+
+
 def base_of(fn: Any) -> Any:
     """Return the distribution inside masks, plates and event dimensions."""
     while isinstance(fn, dist.MaskedDistribution | dist.Independent | dist.ExpandedDistribution):
@@ -195,11 +201,7 @@ def _returns(model: Trace, guide: Trace) -> Any:
 
 
 def _sites(trace: Trace) -> dict[str, Any]:
-    return {
-        name: site
-        for name, site in trace.nodes.items()
-        if site["type"] == "sample" and not is_subsample(site["fn"])
-    }
+    return {name: site for name, site in trace.nodes.items() if is_variable(site)}
 
 
 def _in_units(site: Any) -> bool:

@@ -57,10 +57,19 @@ class Units:
         """Return the units on a device."""
         return self.holding([tensor.to(device) for tensor in self.tensors()])
 
+    def named(self) -> dict[str, Tensor]:
+        """Return all that is held as tensors by name, in a fixed order."""
+        parts = {"": self.values, "what is missing of ": self.missing, "the input ": self.inputs}
+        return {
+            f"{what}{name}": value
+            for what, part in parts.items()
+            for name, value in part.items()
+            if isinstance(value, Tensor)
+        }
+
     def tensors(self) -> list[Tensor]:
-        """Return all that is held as tensors, in a fixed order."""
-        parts = (self.values, self.missing, self.inputs)
-        return [v for part in parts for v in part.values() if isinstance(v, Tensor)]
+        """Return all that is held as tensors, in the same order."""
+        return list(self.named().values())
 
     def holding(self, tensors: Sequence[Tensor]) -> Units:
         """Return these units with other tensors in the order of ``tensors()``."""
@@ -70,6 +79,16 @@ class Units:
             for part in (self.values, self.missing, self.inputs)
         )
         return Units(self.number, values, missing, inputs, self.variables)
+
+    def ranges(self) -> dict[str, tuple[float, float]]:
+        """Return the least and the greatest value of each variable with one number a unit."""
+        found = {}
+        for name, value in self.values.items():
+            variable = self.variables[name]
+            known = value[~self.missing[name]] if name in self.missing else value
+            if not (variable.shared or variable.unit_shape) and len(known):
+                found[name] = float(known.min()), float(known.max())
+        return found
 
     def batch(self) -> dict[str, Any]:
         """Return what a guide sees: inputs and data by name, NaN where a value is missing."""

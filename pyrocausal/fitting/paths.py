@@ -5,14 +5,14 @@ from __future__ import annotations
 import logging
 import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from statistics import median
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from torch import Tensor
 
-from pyrocausal.capture.deciding import choose_compilation, worth_capturing
+from pyrocausal.capture.deciding import Compilation, choose_compilation, worth_capturing
 from pyrocausal.errors import CaptureWarning, NotCapturable
 from pyrocausal.fitting.stepping import Eager, Loss
 
@@ -47,7 +47,8 @@ class Paths:
         adam: bool,
         compile: Compile,
     ) -> None:
-        self.loss, self.parameters, self.optimizer, self.adam = loss, parameters, optimizer, adam
+        self.loss, self.parameters, self.optimizer = loss, parameters, optimizer
+        self.adam = adam and loss.team is None  # what is shared comes between gradient and Adam
         self.compile = compile
         self.eager = Eager(loss, optimizer)
         self.steps: Eager | FlatSteps | Differentiated = self.eager
@@ -55,6 +56,7 @@ class Paths:
         self.undecided = compile is not False
         self.since, self.next, self.sure = 0, 10, 0  # steps since the capture
         self.known: tuple[list[Tensor], int] = ([], 0)
+        self.how: Compilation | None = None
 
     @property
     def path(self) -> str:
@@ -127,6 +129,30 @@ class Paths:
         self.sure, self.known = self.since, (self.steps.state(), self.steps.done)
         return 0
 
+    def way(self) -> dict[str, Any]:
+        """Return what it takes to go on in the same way, fit for JSON."""
+        how = None if self.how is None or self.path != "compiled" else vars(self.how)
+        return {"path": "undecided" if self.undecided else self.path, "how": how}
+
+    def go_on(self, way: Mapping[str, Any]) -> None:
+        """Take the steps from here on as another fit did."""
+        if way["path"] == "undecided" or self.compile is False:
+            return
+        self.undecided = False
+        if way["path"] != "eager":
+            self._take_up(lambda: None if way["how"] is None else Compilation(**way["how"]))
+
+    def optimizer_state(self) -> dict[Any, Any]:
+        """Return the optimizer's state."""
+        self.steps.hand_over()
+        state: dict[Any, Any] = self.optimizer.state_dict()["state"]
+        return state
+
+    def put_optimizer(self, state: Mapping[Any, Any]) -> None:
+        """Give the optimizer another state; its settings stay."""
+        groups = self.optimizer.state_dict()["param_groups"]
+        self.optimizer.load_state_dict({"state": dict(state), "param_groups": groups})
+
     def finish(self) -> None:
         """Leave the parameters as they would be without a graph."""
         if not isinstance(self.steps, Eager):
@@ -139,16 +165,22 @@ class Paths:
             if len(self.times) < TRIED:
                 return
             seconds = median(self.times[1:])
+            if self.loss.team is not None:
+                seconds = self.loss.team.agree(seconds)
         self.undecided = False
         if seconds is not None and not worth_capturing(left, seconds):
             _log.info("fit: %d steps of %.2g s stay eager", left, seconds)
             return
+        self._take_up(lambda: self._choose(left, seconds))
+
+    def _take_up(self, choose: Callable[[], Compilation | None]) -> None:
+        """Capture, and compile where that is chosen."""
         try:
             self._capture()
         except NotCapturable as refusal:
             self._refuse(refusal)
             return
-        self._compile(left, seconds)
+        self._compile(choose)
         self.since = 0
         if not isinstance(self.steps, Eager):
             self.known = (self.steps.state(), self.steps.done)
@@ -157,11 +189,13 @@ class Paths:
         from pyrocausal.capture.flat import Flat
         from pyrocausal.fitting.captured import Differentiated, FlatSteps, capture_loss
 
-        objective = self.loss.objective
-        watch = (objective.core.program, objective.guide.guide)
+        objective, noise = self.loss.objective, self.loss.noise
+        watch: list[Any] = [objective.core.program, objective.guide.guide]
+        if noise is not None:
+            watch.append(noise.key)
         if not self.adam:
             graph = self._graph(lambda: capture_loss(self.loss, self.parameters, watch))
-            self.steps = Differentiated(graph, self.loss, self.optimizer)
+            self.steps = Differentiated(graph, self.loss, self.optimizer, self.eager.rates)
             return
         flat = Flat(self.parameters)
         try:
@@ -174,6 +208,8 @@ class Paths:
     def _graph(self, make: Any) -> StepGraph:
         from pyrocausal.capture.caching import cached
 
+        if self.loss.noise is not None:
+            return make()  # type: ignore[no-any-return] # it reads the noise of this fit
         core, guide = self.loss.objective.core, self.loss.objective.guide.guide
         key = (
             "fit",
@@ -191,16 +227,22 @@ class Paths:
         )
         return cached(core, key, make)  # type: ignore[no-any-return]
 
-    def _compile(self, left: int, seconds: float | None) -> None:
-        if isinstance(self.steps, Eager):
-            return
+    def _choose(self, left: int, seconds: float | None) -> Compilation | None:
+        assert not isinstance(self.steps, Eager)
         nodes = self.steps.graph.captured.nodes
         how = choose_compilation(left, seconds, nodes, single=not self.adam)
         _log.info("fit: %d steps, %d operations, %s", left, nodes, how or "replayed")
+        return how
+
+    def _compile(self, choose: Callable[[], Compilation | None]) -> None:
+        if isinstance(self.steps, Eager):
+            return
+        how = choose()
         if how is None:
             return
         try:
             self.steps.compile(how.stride, small=how.small)
+            self.how = how
         except (NotCapturable, RuntimeError) as error:
             if self.compile is True:
                 self.finish()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
 import warnings
 from collections.abc import Callable, Mapping
 from importlib.metadata import PackageNotFoundError, version
@@ -19,10 +18,13 @@ from torch import Tensor
 from pyrocausal.building import GraphProgram
 from pyrocausal.engine.evidence import columns_of, read_inputs
 from pyrocausal.engine.tracing import quiet_seed
+from pyrocausal.fitting.team import leads
+from pyrocausal.fitting.uncertainty import ParameterLaw
 from pyrocausal.noise import Coupling
 from pyrocausal.verbs.core import Core
 from pyrocausal.verbs.learnt import Learnt
 from pyrocausal.verbs.standing import Standing
+from pyrocausal.writing import replacing
 
 if TYPE_CHECKING:
     from pyrocausal.fitting.learning import Learning
@@ -32,9 +34,10 @@ if TYPE_CHECKING:
 __all__ = ["load", "save"]
 
 GUIDE = "amortized "  # what the names of an amortized guide's tensors begin with
+LAW = "law "  # the same of the draws of what data left open of the parameters
 HEADER = "pyrocausal"  # the key of the header in the file's metadata
-FORMAT = 3
-READABLE = (2, 3)  # the second has no amortized guide
+FORMAT = 4
+READABLE = (2, 3, 4)  # the second has no amortized guide, the third no law of the parameters
 KEYS = ("name", "variables", "latent", "noise", "own_noise", "guide", "constraints", "recipe")
 
 
@@ -54,13 +57,14 @@ def save(core: Core, standing: Standing, name: str, path: str | os.PathLike[str]
         "noise": {site: c for site, c in core.couplings.items() if isinstance(c, str)},
         "own_noise": [site for site, c in core.couplings.items() if not isinstance(c, str)],
         "guide": core.guide is not None and core.guide.guide is not core.amortized,
-        "learnt": None if core.learnt is None else sorted(core.learnt.observed),
+        "learnt": _learnt(core),
+        "law": _method(core),
         "constraints": _constraints(core),
         "recipe": _recipe(core.program),
         "amortized": None if core.amortized is None else core.amortized.config(),
     }
     # A copy each: the file holds no views, and two names may stand for one tensor.
-    every = {**_tensors(core), **_of_guide(core)}
+    every = {**_tensors(core), **_of_guide(core), **_of_law(core)}
     tensors = {key: t.detach().cpu().clone().contiguous() for key, t in every.items()}
     path = Path(path)
     if not path.parent.is_dir():
@@ -69,14 +73,13 @@ def save(core: Core, standing: Standing, name: str, path: str | os.PathLike[str]
         )
     if path.is_dir():
         raise IsADirectoryError(f"{path} is a folder; expected a file, such as {path}/scm.st.")
-    beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    if not leads():
+        return  # the first of the processes that share a fit writes for all
     try:
-        save_file(tensors, beside, {HEADER: json.dumps(header)})
-        os.replace(beside, path)
+        with replacing(path) as beside:
+            save_file(tensors, beside, {HEADER: json.dumps(header)})
     except SafetensorError as error:
         raise OSError(f"{path} can't be written: {error}") from error
-    finally:
-        beside.unlink(missing_ok=True)
 
 
 def load(
@@ -88,7 +91,7 @@ def load(
 ) -> Model:
     """Build an SCM on a program and give it the parameters of a file; see ``SCM.load``."""
     header, tensors = _read(Path(path))
-    guide = {k.removeprefix(GUIDE): tensors.pop(k) for k in list(tensors) if k.startswith(GUIDE)}
+    guide, law = (_taken(tensors, prefix) for prefix in (GUIDE, LAW))
     if program is None:
         program = _rebuilt(path, header["recipe"])
     scm = kind(program, noise=_couplings(header, noise), name=header["name"])
@@ -102,9 +105,10 @@ def load(
     _check_names("parameters", path, _kinds(tensors), _kinds(own))
     _check_names("constraints", path, header["constraints"], _constraints(core))
     core.latent = tuple(header["latent"])
-    learnt = header.get("learnt")
-    core.learnt = None if learnt is None else Learnt(frozenset(learnt))
+    core.learnt = _read_learnt(header.get("learnt"))
     _put(core, tensors)
+    if header.get("law") is not None:
+        core.law = _read_law(core, path, header["law"], law)
     core.forget()
     if header.get("amortized") is not None:
         _put_guide(core, path, header["amortized"], guide)
@@ -130,6 +134,45 @@ def _tensors(core: Core) -> dict[str, Tensor]:
 def _of_guide(core: Core) -> dict[str, Tensor]:
     state = {} if core.amortized is None else core.amortized.state_dict()
     return {f"{GUIDE}{name}": tensor for name, tensor in state.items()}
+
+
+def _taken(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {k.removeprefix(prefix): tensors.pop(k) for k in list(tensors) if k.startswith(prefix)}
+
+
+def _learnt(core: Core) -> dict[str, Any] | None:
+    if core.learnt is None:
+        return None
+    return {"observed": sorted(core.learnt.observed), "ranges": dict(core.learnt.ranges)}
+
+
+def _read_learnt(saved: Any) -> Learnt | None:
+    if saved is None:
+        return None
+    if isinstance(saved, list):  # an earlier format has no ranges
+        return Learnt(frozenset(saved))
+    ranges = {name: (low, high) for name, (low, high) in saved["ranges"].items()}
+    return Learnt(frozenset(saved["observed"]), ranges)
+
+
+def _method(core: Core) -> str | None:
+    # A posterior is drawn by a guide, which a file does not hold.
+    return None if core.law is None or core.law.method == "posterior" else core.law.method
+
+
+def _of_law(core: Core) -> dict[str, Tensor]:
+    if _method(core) is None:
+        return {}
+    return {f"{LAW}{name}": draws for name, draws in core.law.by_name(core).items()}
+
+
+def _read_law(
+    core: Core, path: str | os.PathLike[str], method: Any, tensors: Mapping[str, Tensor]
+) -> ParameterLaw:
+    try:
+        return ParameterLaw.of(core, method, tensors)
+    except (KeyError, ValueError, RuntimeError) as error:
+        raise _damaged(path, f"its draws of the parameters: {error}") from error
 
 
 def _put_guide(

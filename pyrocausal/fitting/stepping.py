@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 
 import torch
 from torch import Tensor
 
+from pyrocausal.fitting.keyed_noise import KeyedNoise
 from pyrocausal.fitting.objective import Objective, negative_elbo
+from pyrocausal.fitting.team import Team
 
 __all__ = ["Eager", "Loss"]
 
@@ -19,6 +22,9 @@ class Loss:
         objective: What is minimized.
         train: Numbers of the units that are trained on.
         size: How many of them a step takes.
+        trained: How many units are trained on in all.
+        team: The processes that share each step; ``None`` for this one alone.
+        noise: Its noise, where that is keyed by unit.
 
     Attributes:
         whole: Whether every step takes all units.
@@ -26,9 +32,23 @@ class Loss:
             mechanisms can then share compiled code.
     """
 
-    def __init__(self, objective: Objective, train: Tensor, size: int) -> None:
-        self.objective, self.train, self.size = objective, train, size
+    def __init__(
+        self,
+        objective: Objective,
+        train: Tensor,
+        size: int,
+        trained: int,
+        team: Team | None = None,
+        noise: KeyedNoise | None = None,
+    ) -> None:
+        self.objective, self.trained, self.team, self.noise = objective, trained, team, noise
         self.whole = size >= len(train)
+        self.part = 1.0  # of a step's units that is this process's
+        if team is not None:
+            mine = team.share(train[:size])
+            self.part = len(mine) / min(size, len(train))
+            train, size = mine if self.whole else train, len(mine)
+        self.train, self.size = train, size
         self.units = objective.units.rows(train) if self.whole else objective.units
         self.data = [
             (tensor.clone() if tensor.storage_offset() else tensor).contiguous()
@@ -40,9 +60,17 @@ class Loss:
         units = self.units.holding(data)
         if not self.whole:
             units = units.rows(rows)
-        trained = len(self.train)
-        value, gradient = negative_elbo(*self.objective.traces(rows, units, trained / len(rows)))
-        return value / trained, gradient / trained
+        scale = self.trained / len(rows)
+        with nullcontext() if self.noise is None else self.noise.of(rows):
+            value, gradient = negative_elbo(*self.objective.traces(rows, units, scale))
+        return value / self.trained, gradient / self.trained
+
+    def joined(self, value: Tensor, optimizer: torch.optim.Optimizer) -> Tensor:
+        """Return the loss of all who share a step, and give the parameters their gradient."""
+        if self.team is None:
+            return value
+        moved = [p for group in optimizer.param_groups for p in group["params"]]
+        return self.team.reduce(value, moved, self.part)
 
 
 class Eager:
@@ -76,11 +104,15 @@ class Eager:
         """
         return [self._step(*pair) for pair in zip(rows, fractions, strict=True)]
 
+    def hand_over(self) -> None:
+        """Do nothing: the optimizer's state is its own."""
+
     def _step(self, rows: Tensor, fraction: float) -> Tensor:
         for group, rate in zip(self.optimizer.param_groups, self.rates, strict=True):
             group["lr"] = rate * fraction
         value, gradient = self.loss(rows, *self.loss.data)
         self.optimizer.zero_grad()
         gradient.backward()
+        value = self.loss.joined(value, self.optimizer)
         self.optimizer.step()
         return value

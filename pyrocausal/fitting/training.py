@@ -12,12 +12,18 @@ from pyro.optim import PyroOptim
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from pyrocausal.engine.tracing import quiet_seed
+from pyrocausal.fitting.checkpointing import Checkpoint
+from pyrocausal.fitting.feeding import Feed, Split
 from pyrocausal.fitting.judging import HeldOut
+from pyrocausal.fitting.keyed_noise import KeyedNoise
 from pyrocausal.fitting.objective import Objective, faults
 from pyrocausal.fitting.paths import Compile, Paths
+from pyrocausal.fitting.snapshots import generators
 from pyrocausal.fitting.stepping import Loss
+from pyrocausal.fitting.team import SharedFeed, Team
 
-__all__ = ["Settings", "Split", "Training", "not_finite", "training_mode"]
+__all__ = ["Settings", "Training", "not_finite", "training_mode"]
 
 LOOK = 50  # steps between looks at the losses, so that a step never waits for the device
 SECONDS = 0.5  # or as many seconds, where steps are slow
@@ -34,14 +40,9 @@ class Settings:
     patience: int
     progress: bool | None
     compile: Compile = False
-
-
-@dataclass(frozen=True)
-class Split:
-    """Numbers of the units that are trained on, and of those held out."""
-
-    train: Tensor
-    held_out: Tensor
+    checkpoint: Checkpoint | None = None
+    seed: int = 0
+    team: Team | None = None
 
 
 class Training:
@@ -62,24 +63,32 @@ class Training:
         self,
         objective: Objective,
         split: Split,
+        feed: Feed,
         parameters: Sequence[Tensor],
         modules: Sequence[nn.Module],
         settings: Settings,
     ) -> None:
-        self.objective, self.split, self.settings = objective, split, settings
+        self.objective, self.split, self.feed, self.settings = objective, split, feed, settings
         self.parameters, self.modules = parameters, modules
-        self.state = [*parameters, *(b for m in modules for b in m.buffers())]
-        size = settings.batch_size or len(split.train)
-        self.batches = _batches(split.train, size)
+        # Program and guide may share a module.
+        buffers = {id(b): b for m in modules for b in m.buffers()}
+        self.state = [*parameters, *buffers.values()]
+        size, team = settings.batch_size or len(split.train), settings.team
+        noise = None
+        if team is not None:
+            team.begin(self.state)
+            noise = self._noise()
+            self.feed = SharedFeed(feed, team, noise, settings.seed)
         self.paths = Paths(
-            Loss(objective, split.train, size),
+            Loss(objective, split.train, size, split.trained, team, noise),
             parameters,
             _optimizer(settings, list(parameters)),
             adam=settings.optimizer is None,
             compile=settings.compile,
         )
-        self.held_out = HeldOut(objective, split.held_out, size, modules)
-        self.every = min(max(LOOK, 2 * len(self.held_out)), max(1, settings.steps // 10))
+        self.held_out = HeldOut(objective, split.held_out, size, modules, team)
+        runs = -(-len(split.held_out) // size)
+        self.every = min(max(LOOK, 2 * runs), max(1, settings.steps // 10))
         self.losses: list[Tensor] = []
         self.path = self.paths.path
         self.stopped = f"all {settings.steps} steps were run"
@@ -94,22 +103,31 @@ class Training:
         Raises:
             ValueError: The loss is not finite.
         """
-        initial, steps = self.kept, self.settings.steps
-        shown = self.settings.progress
+        initial, shown = self.kept, self.settings.progress
+        checkpoint = self.settings.checkpoint
         try:
-            with tqdm(
-                total=steps, desc="fit", disable=None if shown is None else not shown
-            ) as bar:
+            if checkpoint is None or not checkpoint.resume(self):
                 self._weigh_start()
+            with tqdm(
+                total=self.settings.steps,
+                initial=len(self.losses),
+                desc="fit",
+                disable=None if shown is None else not shown,
+            ) as bar:
                 try:
                     while self.left:
                         self._step()
                         self._look(bar)
+                        if checkpoint is not None and checkpoint.due(len(self.losses)):
+                            self._check(bar)
+                            checkpoint.write(self)
                 except KeyboardInterrupt:
                     done = len(self.losses)
                     self.stopped = f"interrupted from the keyboard after {done} steps"
                 self._check(bar)
                 self._weigh()
+            if checkpoint is not None and not self.left:
+                checkpoint.write(self)
         except Exception:
             self._put_back(initial)
             raise
@@ -123,8 +141,9 @@ class Training:
     def _step(self) -> None:
         # Several at once only as far as the next look at the held-out units.
         ahead = min(self.left, self.every - len(self.losses) % self.every)
+        ahead = self.feed.ahead(ahead)
         number = self.paths.stride if ahead >= self.paths.stride else 1
-        rows, left = [next(self.batches) for _ in range(number)], self.left
+        rows, left = self.feed.take(number), self.left
         fractions = []
         for _ in rows:
             fractions.append((1 + math.cos(math.pi * self.done)) / 2)
@@ -135,7 +154,9 @@ class Training:
 
     def _look(self, bar: Any) -> None:
         step = len(self.losses)
-        if step - self.looked >= LOOK or time.monotonic() - self.since > SECONDS:
+        # Those who share a fit look at the same steps, whatever their clocks say.
+        late = self.settings.team is None and time.monotonic() - self.since > SECONDS
+        if step - self.looked >= LOOK or late:
             self._check(bar)
         if step % self.every or self._weigh() or self.hastened or not self.held_out:
             return
@@ -185,6 +206,19 @@ class Training:
         bar.set_postfix(loss=f"{fresh[-1].item():.4g}", held_out=f"{self.best:.4g}")
         self.looked, self.since = step, time.monotonic()
 
+    def _noise(self) -> KeyedNoise | None:
+        """Return the noise that is shared; ``None`` where the loss draws none."""
+        kept, rows = self._copy(), self.split.train[: self.settings.batch_size]
+        units = self.objective.units.rows(rows)
+        with torch.no_grad(), quiet_seed(0):
+            before = generators(rows.device)
+            self.objective.traces(rows, units, 1.0)
+            after = generators(rows.device)
+        self._put_back(kept)
+        if all(torch.equal(state, after[name]) for name, state in before.items()):
+            return None
+        return KeyedNoise(self.settings.seed, rows.device)
+
     def _copy(self) -> list[Tensor]:
         return [tensor.detach().clone() for tensor in self.state]
 
@@ -232,11 +266,3 @@ def _optimizer(settings: Settings, parameters: list[Tensor]) -> torch.optim.Opti
             "torch optimizer, such as partial(torch.optim.SGD, lr=0.1)."
         )
     return make(parameters)  # type: ignore[no-any-return]
-
-
-def _batches(rows: Tensor, size: int) -> Iterator[Tensor]:
-    while size >= len(rows):
-        yield rows
-    while True:
-        shuffled = rows[torch.randperm(len(rows), device=rows.device)]
-        yield from shuffled[: len(rows) - len(rows) % size].split(size)

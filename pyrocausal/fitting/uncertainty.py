@@ -8,7 +8,7 @@ parameters are about normal with covariance :math:`H^{-1}` (Laplace) where the m
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final, Literal, get_args
@@ -45,21 +45,50 @@ class ParameterLaw:
     method: Uncertainty
     draws: Tensor
 
+    @classmethod
+    def of(cls, core: Core, method: str, by_name: Mapping[str, Tensor]) -> ParameterLaw:
+        """Join what `by_name` has parted.
+
+        Raises:
+            KeyError: A parameter without draws.
+            ValueError: An unknown method.
+        """
+        known = read_uncertainty(method)
+        if known is None:
+            raise ValueError("no method")
+        parts = [by_name[n].reshape(len(by_name[n]), p.numel()) for n, p in _named(core).items()]
+        return cls(known, torch.cat(parts, 1))
+
+    def by_name(self, core: Core) -> dict[str, Tensor]:
+        """Return each parameter's draws, shape ``(draw, ...)``."""
+        named = _named(core)
+        parts = self.draws.split([parameter.numel() for parameter in named.values()], 1)
+        return {
+            name: part.reshape(-1, *parameter.shape)
+            for (name, parameter), part in zip(named.items(), parts, strict=True)
+        }
+
     @contextmanager
-    def at(self, core: Core, draw: int) -> Iterator[None]:
-        """Put one draw in the place of the parameters, and these back afterwards."""
+    def varying(self, core: Core) -> Iterator[Callable[[int], None]]:
+        """Yield what puts a draw in the place of the parameters; put these back afterwards."""
         if self.method == "posterior":
-            core.posterior_seed = draw
+
+            def pick(draw: int) -> None:
+                core.posterior_seed = draw
+
             try:
-                yield
+                yield pick
             finally:
                 core.posterior_seed = None
             return
         parameters = _parameters(core)
         before = [parameter.detach().clone() for parameter in parameters]
-        try:
+
+        def put(draw: int) -> None:
             _write(parameters, self.draws[draw])
-            yield
+
+        try:
+            yield put
         finally:
             for parameter, value in zip(parameters, before, strict=True):
                 parameter.data.copy_(value)
@@ -246,8 +275,12 @@ def _resampled(likelihood: _Likelihood, center: Tensor, generator: torch.Generat
     return torch.stack(rows)
 
 
+def _named(core: Core) -> dict[str, Tensor]:
+    return {name: p for name, p in core.scope.named().items() if p.requires_grad}
+
+
 def _parameters(core: Core) -> list[Tensor]:
-    return [tensor for tensor in core.scope.named().values() if tensor.requires_grad]
+    return list(_named(core).values())
 
 
 def _write(parameters: list[Tensor], vector: Tensor) -> None:

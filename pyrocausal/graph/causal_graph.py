@@ -30,7 +30,7 @@ class CausalGraph(Notations):
     and before nodes are renamed.
 
     Args:
-        edges: Pairs ``(cause, effect)``.
+        edges: Pairs ``(cause, effect)``, or a table of two columns.
         latent: Names of the variables that are never observed, each a node of the graph.
         bidirected: Pairs of variables that share an unobserved cause, in either order.
         nodes: Names of variables; only those without any edge need to be listed.

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from itertools import combinations, product
-from typing import Self
+from typing import TYPE_CHECKING, Any, Self
 
 import networkx as nx
 
 from pyrocausal.errors import UnknownVariable
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = ["MixedGraph", "Names", "fresh_name"]
 
@@ -28,7 +31,7 @@ class MixedGraph(nx.DiGraph):  # type: ignore[misc]  # networkx ships no types
 
     def __init__(
         self,
-        edges: Iterable[tuple[str, str]] = (),
+        edges: Iterable[tuple[str, str]] | pd.DataFrame = (),
         latent: Iterable[str] = (),
         bidirected: Iterable[Iterable[str]] = (),
         *,
@@ -39,7 +42,7 @@ class MixedGraph(nx.DiGraph):  # type: ignore[misc]  # networkx ships no types
             raise TypeError(
                 "Got a networkx graph: convert it by CausalGraph.from_networkx(graph)."
             )
-        directed = [_pair(edge, "->") for edge in edges]
+        directed = [_pair(edge, "->") for edge in _rows(edges)]
         mixed = [_pair(edge, "<->") for edge in bidirected]
         _refuse_repeats(directed, "->", key=tuple)
         _refuse_repeats(mixed, "<->", key=frozenset)
@@ -278,6 +281,16 @@ def _name(name: object) -> str:
             "networkx.relabel_nodes(graph, str)."
         )
     return name
+
+
+def _rows(edges: Any) -> Iterable[Iterable[str]]:
+    """Return edges one by one; a table of pandas or polars, read as it is, gives its columns."""
+    if hasattr(edges, "itertuples"):
+        edges = edges.itertuples(index=False)
+    elif hasattr(edges, "iter_rows"):
+        edges = edges.iter_rows()
+    rows: Iterable[Iterable[str]] = edges
+    return rows
 
 
 def _pair(edge: Iterable[str], arrow: str) -> tuple[str, str]:

@@ -8,7 +8,7 @@ from functools import cached_property
 
 from pyrocausal.graph.mixed_graph import MixedGraph, Names
 from pyrocausal.identification.admg import Admg, Nodes
-from pyrocausal.identification.estimand import Estimand
+from pyrocausal.identification.estimand import Estimand, Step
 from pyrocausal.identification.expressions import Probability, Sum
 from pyrocausal.identification.query_text import Query
 from pyrocausal.identification.roles import ask, listed, shown, some_shown
@@ -205,6 +205,7 @@ class AdjustmentSets:
             self._g.order,
             "adjustment",
             adjustment=self._g.sorted(z),
+            steps=(Step("adjustment", f"{shown(self._g, z)} meets the adjustment criterion"),),
             outcome=self.outcome,
         )
 

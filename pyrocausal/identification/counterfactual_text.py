@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from pyrocausal.errors import UnknownVariable
 from pyrocausal.graph.mixed_graph import MixedGraph
+from pyrocausal.identification.spelling import latex_of
 
 __all__ = [
     "CounterfactualQuery",
@@ -45,9 +46,19 @@ class Term:
             isinstance(part, Term) or part[0] == self.variable for part in self.subscripts
         )
 
+    def write(self, spell: Callable[[str], str] = str) -> str:
+        """Return it as text, each name and value in some spelling."""
+        parts = [
+            part.write(spell) if isinstance(part, Term) else "=".join(map(spell, part))
+            for part in self.subscripts
+        ]
+        name = spell(self.variable)
+        # A second subscript to one letter would be an error in LaTeX.
+        base = f"{{{name}}}" if "_{" in name and parts else name
+        return base + (f"_{{{', '.join(parts)}}}" if parts else "")
+
     def __str__(self) -> str:
-        parts = (part if isinstance(part, Term) else "=".join(part) for part in self.subscripts)
-        return self.variable + (f"_{{{', '.join(map(str, parts))}}}" if self.subscripts else "")
+        return self.write()
 
 
 @dataclass(frozen=True)
@@ -57,8 +68,12 @@ class Event:
     term: Term
     value: str | None = None
 
+    def write(self, spell: Callable[[str], str] = str) -> str:
+        """Return it as text, each name and value in some spelling."""
+        return self.term.write(spell) + (f"={spell(self.value)}" if self.value is not None else "")
+
     def __str__(self) -> str:
-        return str(self.term) + (f"={self.value}" if self.value is not None else "")
+        return self.write()
 
 
 @dataclass(frozen=True)
@@ -71,6 +86,15 @@ class CounterfactualQuery:
     def __str__(self) -> str:
         bar = " | " if self.given else ""
         return f"P({', '.join(map(str, self.events))}{bar}{', '.join(map(str, self.given))})"
+
+    @property
+    def latex(self) -> str:
+        """The query in LaTeX."""
+        events, given = (
+            ", ".join(event.write(latex_of) for event in part)
+            for part in (self.events, self.given)
+        )
+        return f"P({events}{rf' {chr(92)}mid ' if given else ''}{given})"
 
     def check(self, graph: MixedGraph) -> CounterfactualQuery:
         """Return the query, refusing variables that a graph lacks or hides."""

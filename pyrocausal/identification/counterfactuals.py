@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from pyrocausal.errors import NotIdentified
-from pyrocausal.identification.admg import Admg
+from pyrocausal.identification.admg import Admg, Nodes
 from pyrocausal.identification.assumptions import Assumptions
 from pyrocausal.identification.causation import under_monotonicity
 from pyrocausal.identification.counterfactual_text import CounterfactualQuery, Event, Term
@@ -21,12 +21,16 @@ from pyrocausal.identification.expressions import (
     verdict_of,
 )
 from pyrocausal.identification.potentials import Factor, Impossible, Joint, Values
+from pyrocausal.identification.printing import printer_of
 from pyrocausal.identification.query_text import Query
 from pyrocausal.identification.simplifying import divided, multiplied, summed, tidied
 from pyrocausal.identification.solving import OBSERVATION, solve
 from pyrocausal.identification.tian import Failure, Table, identify_factor
 
 __all__ = ["Conflict", "Search", "solve_counterfactual"]
+
+_OBSERVATION = "observation gives it (ID)"
+_EXPERIMENT = "an experiment gives it"
 
 Named = tuple[Event, str]
 """An event and the name of its value."""
@@ -54,7 +58,7 @@ def solve_counterfactual(
         surrogate experiments.
         Shpitser, Pearl (2007), What counterfactuals can be tested.
     """
-    search = Search(g, assumptions)
+    search = Search(g, assumptions, frozenset(query.actions()))
     outcome = search.name_outcome(query)
     try:
         expression = search.answer(query)
@@ -86,6 +90,7 @@ class Search:
     Attributes:
         g: The graph.
         assumptions: What is known beyond the graph.
+        actions: The variables that subscripts set.
         values: The names of values in use.
         form: Name of the formula.
         steps: The derivation so far.
@@ -94,6 +99,7 @@ class Search:
 
     g: Admg
     assumptions: Assumptions
+    actions: Nodes
     values: Values = field(default_factory=Values)
     form: str = "counterfactual factors"
     steps: list[Step] = field(default_factory=list)
@@ -114,9 +120,11 @@ class Search:
         if expression is not None:
             return expression
         events, given = self.named(query.events), self.named(query.given)
+        known = list(self.steps)
         try:
             return self.conditional(events, given) if given else self.joint(events)
         except Conflict:
+            self.steps = known  # the way that came to nothing is no derivation
             joint = self.by_complement([*events, *given])
             if joint is None:
                 raise
@@ -196,7 +204,10 @@ class Search:
         try:
             estimand = solve(self.g, query, [OBSERVATION])
         except NotIdentified:
-            return probability([name], do=settings.values())
+            known = probability([name], do=settings.values())
+            self.steps.append(Step(_EXPERIMENT, f"P({event}) = {self.write(known)}"))
+            return known
+        self.steps += estimand.steps
         return renamed(estimand.expression, {**settings, event.term.variable: name})
 
     def factors(self, events: Sequence[Named]) -> tuple[list[Factor], list[str]]:
@@ -204,10 +215,15 @@ class Search:
         joint = Joint(self.g, self.values)
         for event, name in events:
             joint.add(event, name)
+        labels = self.values.labels
+        if joint.hidden:
+            summed_over = ", ".join(name.lower() for name in sorted(joint.hidden))
+            unnested = f"the sum over {summed_over} of {joint.describe(labels)}"
+            self.steps.append(Step("unnesting: a nested value is summed over", unnested))
         factors = joint.factors()
         hidden = sorted(joint.hidden, key=lambda name: (self.g.rank[variable_of(name)], name))
-        for factor in factors:
-            self.steps.append(Step("counterfactual factor", factor.describe(self.values.labels)))
+        texts = " ".join(factor.describe(labels) for factor in factors)
+        self.steps.append(Step("counterfactual factors, each of a c-component", texts))
         return factors, hidden
 
     def factor(self, factor: Factor) -> Expression:
@@ -220,9 +236,17 @@ class Search:
             raise Conflict(factor)
         district = frozenset(factor.values)
         known = identify_factor(Table(self.g.induced(self.g.ancestors(district))), district)
+        rule = _OBSERVATION
         if isinstance(known, Failure):
-            known = probability(district, do=set(factor.settings) - district)
-        return renamed(known, factor.names)
+            known, rule = probability(district, do=set(factor.settings) - district), _EXPERIMENT
+        known = renamed(known, factor.names)
+        text = f"{factor.describe(self.values.labels)} = {self.write(tidied(known))}"
+        self.steps.append(Step(rule, text))
+        return known
+
+    def write(self, expression: Expression) -> str:
+        """Return an expression as text."""
+        return printer_of(self.g.order, self.actions, self.values.labels).write(expression)
 
 
 def _linked(factors: Sequence[Factor], links: set[str], names: set[str]) -> list[Factor]:
@@ -242,7 +266,7 @@ def _refusal(query: CounterfactualQuery, factor: Factor, values: Values) -> NotI
     return NotIdentified(
         f"{query} is not identified, neither from observation nor from experiments. The witness is "
         f"the counterfactual factor {witness}, with two values of {variables}: no experiment shows "
-        "both worlds of one unit. What would help: bounds (pc.bounds; those of "
-        "Tian and Pearl for the probabilities of causation), or an assumption, such as "
-        "assumptions=['Y increases in X'] or ['X is binary']."
+        "both worlds of one unit. What would help: an assumption, such as "
+        "assumptions=['Y increases in X'] or ['X is binary']; for the probabilities of causation "
+        "PN, PS and PNS the bounds of Tian and Pearl (pc.causation_bounds)."
     )

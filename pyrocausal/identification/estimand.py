@@ -13,8 +13,8 @@ from pyrocausal.identification.counterfactual_text import (
     read_label,
 )
 from pyrocausal.identification.evaluating import evaluate
-from pyrocausal.identification.expressions import Expression, variable_of
-from pyrocausal.identification.printing import Printer
+from pyrocausal.identification.expressions import Expression
+from pyrocausal.identification.printing import Printer, printer_of
 from pyrocausal.identification.query_text import PathQuery, Query
 
 if TYPE_CHECKING:
@@ -230,24 +230,14 @@ class Estimand:
         return (*self.outcome, *self.labels, *acted, *self.free)
 
     def _printer(self, latex: bool) -> Printer:
-        actions = frozenset(
-            self.query.do if isinstance(self.query, Query) else self.query.actions()
-        )
-        plain = Printer(self.order, actions, latex)
-        texts = {
-            name: label
-            if is_symbol(name, label)
-            else f"{plain.spelling[variable_of(name)]}={label}"
-            for name, label in self.labels.items()
-        }
-        return Printer(self.order, actions, latex, texts)
+        actions = self.query.do if isinstance(self.query, Query) else self.query.actions()
+        return printer_of(self.order, actions, self.labels, latex=latex)
 
     def _equation(self, printer: Printer) -> str:
-        query = str(self.query)
         if isinstance(self.query, Query):
             query = printer.probability(self.query.outcome, self.query.given, self.query.do)
-        elif printer.latex:
-            query = query.replace(" | ", r" \mid ")
+        else:
+            query = self.query.latex if printer.latex else str(self.query)
         return f"{query} = {printer.write(self.expression, self._scope)}"
 
 

@@ -10,7 +10,7 @@ from itertools import islice
 
 from pyrocausal.graph.mixed_graph import MixedGraph, Names
 from pyrocausal.identification.admg import Admg, Nodes
-from pyrocausal.identification.estimand import Estimand
+from pyrocausal.identification.estimand import Estimand, Step
 from pyrocausal.identification.expressions import Probability, Sum
 from pyrocausal.identification.query_text import Query
 from pyrocausal.identification.roles import ask, listed, shown, some_shown
@@ -139,8 +139,14 @@ class FrontdoorSets:
         m, x = frozenset(listed(names)), frozenset(self.do)
         inner = Sum(x, multiplied([Probability(frozenset(self.outcome), x | m), Probability(x)]))
         whole = Sum(m, multiplied([Probability(m, x), inner])) if m else inner
-        query = Query(self.outcome, self.do)
-        return Estimand(query, whole, self._g.order, "front door", outcome=self.outcome)
+        return Estimand(
+            Query(self.outcome, self.do),
+            whole,
+            self._g.order,
+            "front door",
+            steps=(Step("front door", f"{shown(self._g, m)} meets the front-door criterion"),),
+            outcome=self.outcome,
+        )
 
     def __str__(self) -> str:
         x, y = ", ".join(self.do), ", ".join(self.outcome)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import accumulate, combinations
 from typing import TYPE_CHECKING, Any, overload
 
+from pyrocausal.engine.evidence import columns_of
 from pyrocausal.graph.mixed_graph import MixedGraph
 from pyrocausal.identification.admg import Admg
 from pyrocausal.identification.independence import IndependenceTest, independence, read_column
@@ -110,7 +111,7 @@ class Independences(Sequence[Independence]):
         false rejection below ``level``.
 
         Args:
-            data: Independent rows, a DataFrame or a mapping from name to values.
+            data: Independent rows, a table or a mapping from name to values.
             level: The level of all tests together.
 
         Returns:
@@ -118,6 +119,7 @@ class Independences(Sequence[Independence]):
 
         Raises:
             UnknownVariable: A variable has no column.
+            TypeError: The data are no table.
             ValueError: Missing values, columns of different lengths, a level outside (0, 1).
 
         Example:
@@ -134,7 +136,8 @@ class Independences(Sequence[Independence]):
         if not 0 < level < 1:
             raise ValueError(f"check: level={level}; expected a probability such as 0.05.")
         names = dict.fromkeys(name for c in self for name in (c.x, c.y, *c.given))
-        columns = {name: read_column(data, name) for name in names}
+        given = columns_of(data, "data")
+        columns = {name: read_column(given, name) for name in names}
         lengths = {name: len(column.values) for name, column in columns.items()}
         if len(set(lengths.values())) > 1:
             raise ValueError(f"check: the columns have different lengths: {lengths}.")

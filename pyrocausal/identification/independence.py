@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,7 +54,7 @@ class IndependenceTest:
     p: float
 
 
-def read_column(data: Any, name: str) -> Column:
+def read_column(data: Mapping[str, Any], name: str) -> Column:
     """Return a column, discrete if it holds labels or few different whole numbers.
 
     Raises:
@@ -62,7 +62,7 @@ def read_column(data: Any, name: str) -> Column:
         ValueError: It has missing values, or is no column.
     """
     if name not in data:
-        raise UnknownVariable(name, map(str, data), "check(data)")
+        raise UnknownVariable(name, data, "check(data)")
     values = np.asarray(data[name])
     if values.ndim != 1 or len(values) < 2:
         raise ValueError(

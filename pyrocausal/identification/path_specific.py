@@ -9,6 +9,7 @@ from pyrocausal.graph.mixed_graph import MixedGraph
 from pyrocausal.identification.admg import Admg, Nodes
 from pyrocausal.identification.estimand import Estimand, Step
 from pyrocausal.identification.expressions import probability, renamed, verdict_of
+from pyrocausal.identification.printing import printer_of
 from pyrocausal.identification.query_text import PathQuery, Query
 from pyrocausal.identification.roles import graph_of
 from pyrocausal.identification.simplifying import multiplied, summed, tidied
@@ -62,7 +63,8 @@ def identify_along_paths(
     relevant = acted.induced(acted.ancestors([outcome]))
     active, idle = _children(g, query, relevant)
     table = Table(g.induced(g.ancestors([outcome]) | {do}))
-    factors, steps = [], []
+    labels = {do: do.lower(), f"{do}'": f"{do.lower()}'"}
+    printer, factors, steps = printer_of(g.order, [do], labels), [], []
     for district in relevant.districts:
         if active & district and idle & district:
             raise _recanting(query, district, active, idle)
@@ -70,9 +72,10 @@ def identify_along_paths(
         if isinstance(known, Failure):
             parents = Nodes().union(*(g.parents[node] for node in district)) - district
             known = probability(district, do=parents)
-        world = do if active & district else f"{do}'"
-        factors.append(renamed(known, {do: world}))
-        steps.append(Step("district", f"Q[{', '.join(relevant.sorted(district))}] at {world}"))
+        known = renamed(known, {do: do if active & district else f"{do}'"})
+        factors.append(known)
+        values = f"Q[{printer.names(district)}] = {printer.write(tidied(known))}"
+        steps.append(Step("a district that feels one value of the action", values))
     hidden = relevant.sorted(relevant.nodes - {outcome})
     expression = tidied(summed(hidden, multiplied(reversed(factors))))
     return Estimand(
@@ -83,7 +86,7 @@ def identify_along_paths(
         steps=tuple(steps),
         verdict=verdict_of(expression),
         outcome=(outcome,),
-        labels={do: do.lower(), f"{do}'": f"{do.lower()}'"},
+        labels=labels,
     )
 
 

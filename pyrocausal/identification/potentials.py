@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pyrocausal.identification.admg import Admg, Nodes
@@ -24,6 +24,10 @@ class Potential:
     setting: frozenset[tuple[str, str]] = frozenset()
 
 
+Written = tuple[str, Mapping[str, str], str]
+"""A variable, what is set to the name of its value, and the name of the variable's own value."""
+
+
 @dataclass(frozen=True)
 class Factor:
     """A probability of potentials whose causes are all set, in one district.
@@ -31,12 +35,12 @@ class Factor:
     Attributes:
         values: Variable to the names of its values in the events.
         settings: Parent to the names of its values in the subscripts.
-        events: Variable, parent to the name of its value, name of the variable's own value.
+        events: The variables, each with the causes that are set and the name of its value.
     """
 
     values: Mapping[str, Nodes]
     settings: Mapping[str, Nodes]
-    events: Sequence[tuple[str, Mapping[str, str], str]]
+    events: Sequence[Written]
 
     @property
     def conflicts(self) -> tuple[str, ...]:
@@ -52,15 +56,7 @@ class Factor:
 
     def describe(self, labels: Mapping[str, str]) -> str:
         """Return the factor as text, such as ``P(Y_{X=0} = 1, X = 1)``."""
-
-        def write(name: str) -> str:
-            return labels.get(name, name.lower())
-
-        texts = []
-        for variable, causes, name in self.events:
-            world = ", ".join(f"{cause}={write(value)}" for cause, value in causes.items())
-            texts.append(f"{variable}{f'_{{{world}}}' if world else ''}={write(name)}")
-        return f"P({', '.join(texts)})"
+        return _written(self.events, labels)
 
     @property
     def free(self) -> Nodes:
@@ -116,6 +112,12 @@ class Joint:
     values: Values
     known: dict[Potential, str] = field(default_factory=dict)
     hidden: set[str] = field(default_factory=set)
+
+    def describe(self, labels: Mapping[str, str]) -> str:
+        """Return the events so far as text."""
+        return _written(
+            [(p.variable, dict(p.setting), name) for p, name in self.known.items()], labels
+        )
 
     def add(self, event: Event, name: str | None = None) -> str:
         """Add an event, unnested: ``P(Y_{M_x'} = y) = sum_m P(Y_m = y, M_x' = m)``.
@@ -219,6 +221,19 @@ class Joint:
                 self._equate(self.known[twin], self.known[potential])
                 return True
         return before != (len(self.known), len(self.hidden))
+
+
+def _written(events: Iterable[Written], labels: Mapping[str, str]) -> str:
+    """Return events in several worlds as text."""
+
+    def write(name: str) -> str:
+        return labels.get(name, name.lower())
+
+    texts = []
+    for variable, causes, name in events:
+        world = ", ".join(f"{cause}={write(causes[cause])}" for cause in sorted(causes))
+        texts.append(f"{variable}{f'_{{{world}}}' if world else ''}={write(name)}")
+    return f"P({', '.join(texts)})"
 
 
 def _factor(written: Mapping[Potential, str]) -> Factor:

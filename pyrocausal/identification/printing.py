@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
+from pyrocausal.identification.counterfactual_text import is_symbol
 from pyrocausal.identification.expressions import (
     Difference,
     Expression,
@@ -16,8 +16,9 @@ from pyrocausal.identification.expressions import (
     factors_of,
     variable_of,
 )
+from pyrocausal.identification.spelling import latex_of
 
-__all__ = ["Printer"]
+__all__ = ["Printer", "printer_of"]
 
 
 @dataclass(frozen=True)
@@ -141,7 +142,7 @@ class Printer:
             return self.labels[name]
         variable = variable_of(name)
         word, primes = self.spelling[variable], name[len(variable) :]
-        return (_latex(word) if self.latex else word) + primes
+        return (latex_of(word) if self.latex else word) + primes
 
 
 def _fresh(name: str, taken: Iterable[str]) -> str:
@@ -151,10 +152,27 @@ def _fresh(name: str, taken: Iterable[str]) -> str:
     return name
 
 
-def _latex(word: str) -> str:
-    """Write a name in LaTeX: a letter with a number as subscript, or a word."""
-    letter = re.fullmatch(r"([A-Za-z])_?(\d*)", word)
-    if letter:
-        return letter[1] + (f"_{{{letter[2]}}}" if letter[2] else "")
-    escaped = re.sub(r"([#$%&_{}])", r"\\\1", word)
-    return rf"\mathit{{{escaped}}}"
+def printer_of(
+    order: tuple[str, ...],
+    actions: Iterable[str],
+    labels: Mapping[str, str],
+    *,
+    latex: bool = False,
+) -> Printer:
+    """Return a printer that writes values of the query as it does: ``x'``, or ``x=1``.
+
+    Args:
+        order: The variables, causes first.
+        actions: Those that the query sets.
+        labels: Name of a value to its label.
+        latex: Whether to write LaTeX.
+    """
+    spelling = Printer(order).spelling
+    spell: Callable[[str], str] = latex_of if latex else str
+    texts = {
+        name: spell(label)
+        if is_symbol(name, label)
+        else f"{spell(spelling[variable_of(name)])}={spell(label)}"
+        for name, label in labels.items()
+    }
+    return Printer(order, frozenset(actions), latex, texts)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from pyrocausal.errors import UnknownVariable
 from pyrocausal.graph.mixed_graph import MixedGraph, Names
+from pyrocausal.identification.spelling import latex_of
 
 __all__ = ["PathQuery", "Query", "query_of", "read_query"]
 
@@ -86,6 +87,14 @@ class PathQuery:
         x = self.do.lower()
         paths = ", ".join(" -> ".join(path) for path in self.paths)
         return f"P({self.outcome} | do({self.do}={x} along {paths}; {x}' elsewhere))"
+
+    @property
+    def latex(self) -> str:
+        """The query in LaTeX."""
+        x, action = latex_of(self.do.lower()), latex_of(self.do)
+        paths = ", ".join(r" \to ".join(map(latex_of, path)) for path in self.paths)
+        worlds = rf"{action}={x} \text{{ along }} {paths}; {x}' \text{{ elsewhere}}"
+        return rf"P({latex_of(self.outcome)} \mid \mathrm{{do}}({worlds}))"
 
     def actions(self) -> tuple[str, ...]:
         """Return the variables that are set."""

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import chain
 
 from pyrocausal.errors import NotIdentified
 from pyrocausal.identification.admg import Admg, Nodes
 from pyrocausal.identification.do_calculus import conditions_that_act
 from pyrocausal.identification.estimand import Estimand, Step
-from pyrocausal.identification.expressions import Expression, size, verdict_of
+from pyrocausal.identification.expressions import Expression, Probability, size, verdict_of
 from pyrocausal.identification.hedges import Hedge
 from pyrocausal.identification.named_forms import named_form
 from pyrocausal.identification.printing import Printer
 from pyrocausal.identification.query_text import Query
 from pyrocausal.identification.simplifying import divided, multiplied, summed, tidied
-from pyrocausal.identification.tian import Failure, Table, identify_factor
+from pyrocausal.identification.tian import Reduction, Table, reductions
 
 __all__ = ["OBSERVATION", "solve"]
 
@@ -30,6 +31,12 @@ def solve(g: Admg, query: Query, experiments: Sequence[Nodes]) -> Estimand:
     """
     printer = Printer(g.order, frozenset(query.do))
     steps: list[Step] = []
+    if not query.do and OBSERVATION in experiments:
+        seen = Probability(frozenset(query.outcome), frozenset(query.given))
+        why = Step("observation", "no action is asked about")
+        return Estimand(
+            query, seen, g.order, "observation", None, steps=(why,), outcome=query.outcome
+        )
     y, x, z = _sorted_out(g, query, printer, steps)
     named = named_form(g, y, x, z) if OBSERVATION in experiments else None
     if named:
@@ -100,28 +107,29 @@ def _by_factors(
     candidates = []
     for short in (True, False):
         tables = [Table(whole.induced(whole.nodes - do), do, short) for do in experiments]
-        known = [_known(district, tables, targets, x) for district in relevant.districts]
-        candidates.append((tidied(summed(hidden, multiplied(known))), known))
-    expression, known = min(candidates, key=lambda candidate: size(candidate[0]))
-    for district, factor in zip(relevant.districts, known, strict=True):
-        text = f"Q[{printer.names(district)}] = {printer.write(tidied(factor), x)}"
-        steps.append(Step("c-factor (ID lines 6, 7)", text))
+        ways = [_known(district, tables, targets, x) for district in relevant.districts]
+        found = multiplied(way[-1].value for way in ways)
+        candidates.append((tidied(summed(hidden, found)), ways))
+    expression, ways = min(candidates, key=lambda candidate: size(candidate[0]))
+    for step in chain.from_iterable(ways):
+        text = f"Q[{printer.names(step.nodes)}] = {printer.write(tidied(step.value), x)}"
+        steps.append(Step(step.rule, text))
     return expression
 
 
-def _known(district: Nodes, tables: Iterable[Table], targets: Nodes, x: Nodes) -> Expression:
-    """Return a c-factor from the first table that gives it."""
+def _known(district: Nodes, tables: Iterable[Table], targets: Nodes, x: Nodes) -> list[Reduction]:
+    """Return the way to a c-factor from the first table that gives it."""
     hedges = {}
     for table in tables:
         if table.do & district:
             continue
-        answer = identify_factor(table, district)
-        if not isinstance(answer, Failure):
-            return answer
+        way = list(reductions(table, district))
+        if way[-1].nodes == district:
+            return way
         children = table.g.children
         roots = frozenset(node for node in district if not children[node] & district)
         outcome, acting = (tuple(sorted(names)) for names in (targets, x - table.do))
-        hedges[table.do] = Hedge(answer.outer, district, roots, outcome, acting)
+        hedges[table.do] = Hedge(way[-1].nodes, district, roots, outcome, acting)
     raise Unknown(district, hedges)
 
 
@@ -144,9 +152,16 @@ def _refusal(
             f"No experiment leaves {', '.join(sorted(unknown.district))} alone, whose mechanisms "
             "the query needs."
         )
-    lines.append(
-        f"What would help: bounds (pc.bounds), an instrument for {', '.join(query.do)} "
-        f"(pc.instruments), an experiment that sets {', '.join(query.do)}, or observing the common "
-        "causes."
-    )
+    lines.append(f"What would help: {_cures(query)}.")
     return NotIdentified(" ".join(lines), next(iter(unknown.hedges.values()), None))
+
+
+def _cures(query: Query) -> str:
+    """Return what would help where a query is not identified."""
+    if not query.do:
+        return "observation, or an experiment that leaves these variables alone"
+    x = ", ".join(query.do)
+    return (
+        f"bounds (pc.bounds), an instrument for {x} (pc.instruments), an experiment that sets {x}, "
+        "or observing the common causes"
+    )

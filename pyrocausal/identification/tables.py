@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from pyrocausal.engine.evidence import columns_of
 from pyrocausal.errors import UnknownVariable
 
 __all__ = ["MOST_CELLS", "DiscreteTable", "is_continuous", "levels_of", "read_tables"]
@@ -47,7 +48,7 @@ class DiscreteTable:
             shape = tuple(len(self.levels[name]) for name in names)
             if prod(shape) > MOST_CELLS:
                 raise ValueError(
-                    f"evaluate: the joint table of {', '.join(names)} has {prod(shape):.2g} cells; "
+                    f"The joint table of {', '.join(names)} has {prod(shape):.2g} cells; "
                     f"at most {MOST_CELLS:.0e} are tried. Merge values of these variables."
                 )
             cells = np.ravel_multi_index([self.codes[name] for name in names], shape)
@@ -64,23 +65,25 @@ def read_tables(
     """Return tables of the columns that are needed, with the same levels in all.
 
     Args:
-        sources: What an experiment set (nothing: observation) to its rows.
+        sources: What an experiment set (nothing: observation) to its rows, a table or a mapping.
         names: What an experiment set to the variables needed from it.
         weights: Name of the column of weights, if any.
 
     Raises:
         UnknownVariable: A needed column is not there.
+        TypeError: A source that is no table.
         ValueError: Missing values, weights that don't sum to 1, or a continuous column.
     """
+    given = {key: columns_of(source, "the table") for key, source in sources.items()}
     columns = {
-        key: {name: _column(source, name) for name in sorted(names[key])}
-        for key, source in sources.items()
+        key: {name: _column(table, name) for name in sorted(names[key])}
+        for key, table in given.items()
     }
     levels = levels_of(columns.values())
     tables = {}
-    for key, source in sources.items():
+    for key, table in given.items():
         codes = {n: np.searchsorted(levels[n], values) for n, values in columns[key].items()}
-        shares = _weights(source, weights, columns[key])
+        shares = _weights(table, weights, columns[key])
         tables[key] = DiscreteTable(levels, codes, shares)
     return tables
 
@@ -101,11 +104,11 @@ def is_continuous(column: npt.NDArray[Any]) -> bool:
     return many and bool((column != np.round(column)).any())
 
 
-def _column(source: Any, name: str) -> npt.NDArray[Any]:
+def _column(table: Mapping[str, Any], name: str) -> npt.NDArray[Any]:
     """Return one column, refusing what is missing or continuous."""
-    if name not in source:
-        raise UnknownVariable(name, map(str, source), "the table")
-    column = np.asarray(source[name])
+    if name not in table:
+        raise UnknownVariable(name, table, "the table")
+    column = np.asarray(table[name])
     if column.ndim != 1 or not len(column):
         raise ValueError(
             f"The column {name!r} has shape {column.shape}; expected one value a row."
@@ -118,7 +121,7 @@ def _column(source: Any, name: str) -> npt.NDArray[Any]:
         if is_continuous(column):
             distinct = len(np.unique(column))
             raise ValueError(
-                f"evaluate: the column {name!r} is continuous ({distinct} different values in "
+                f"The column {name!r} is continuous ({distinct} different values in "
                 f"{len(column)} rows); expected a discrete variable. Cut it into classes first, "
                 "such as by pandas.cut, or estimate with a method for continuous variables."
             )
@@ -145,16 +148,18 @@ def _missing(name: str) -> ValueError:
     )
 
 
-def _weights(source: Any, weights: str | None, columns: Mapping[str, npt.NDArray[Any]]) -> Array:
+def _weights(
+    table: Mapping[str, Any], weights: str | None, columns: Mapping[str, npt.NDArray[Any]]
+) -> Array:
     rows = len(next(iter(columns.values())))
     if any(len(column) != rows for column in columns.values()):
         lengths = {name: len(column) for name, column in columns.items()}
         raise ValueError(f"The columns have different lengths: {lengths}.")
     if weights is None:
         return np.full(rows, 1 / rows)
-    if weights not in source:
-        raise UnknownVariable(weights, map(str, source), "weights=")
-    shares = np.asarray(source[weights], dtype=np.float64)
+    if weights not in table:
+        raise UnknownVariable(weights, table, "weights=")
+    shares = np.asarray(table[weights], dtype=np.float64)
     if not (shares >= 0).all() or abs(shares.sum() - 1) > 1e-6:
         raise ValueError(
             f"The weights {weights!r} run from {shares.min():.4g} to {shares.max():.4g} "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -9,7 +10,7 @@ from pyrocausal.identification.admg import Admg, Nodes
 from pyrocausal.identification.expressions import ONE, Expression, Probability
 from pyrocausal.identification.simplifying import divided, multiplied, summed
 
-__all__ = ["Failure", "Table", "factor", "identify_factor"]
+__all__ = ["Failure", "Reduction", "Table", "factor", "identify_factor", "reductions"]
 
 
 @dataclass(frozen=True)
@@ -18,6 +19,21 @@ class Failure:
 
     inner: Nodes
     outer: Nodes
+
+
+@dataclass(frozen=True)
+class Reduction:
+    """A c-factor that is known, on the way from that of a district to that of a part.
+
+    Attributes:
+        rule: How it follows from the one before.
+        nodes: Its variables.
+        value: The c-factor.
+    """
+
+    rule: str
+    nodes: Nodes
+    value: Expression
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,7 +75,18 @@ def factor(table: Table, district: Nodes) -> Expression:
 
 
 def identify_factor(table: Table, inner: Nodes) -> Expression | Failure:
-    r"""Return ``Q[C]`` from the table, or the pair of sets at which it fails.
+    """Return ``Q[C]`` from the table, or the pair of sets at which it fails.
+
+    Args:
+        table: Where from.
+        inner: C, bidirected-connected.
+    """
+    *_, last = reductions(table, inner)
+    return last.value if last.nodes == inner else Failure(inner, last.nodes)
+
+
+def reductions(table: Table, inner: Nodes) -> Iterator[Reduction]:
+    r"""Yield the c-factors that lead from the district around C to C, as far as they lead.
 
     .. math:: Q[A] = \sum_{T \setminus A} Q[T], \quad
         Q[T'] = \prod_{i \in T'} \frac{\sum_{A\ after\ i} Q[A]}{\sum_{A\ from\ i\ on} Q[A]}
@@ -68,7 +95,7 @@ def identify_factor(table: Table, inner: Nodes) -> Expression | Failure:
 
     Args:
         table: Where from.
-        inner: C, bidirected-connected.
+        inner: C, bidirected-connected; the last c-factor is its own exactly if it is identified.
 
     References:
         Tian, Pearl (2002), A general identification condition for causal effects.
@@ -77,17 +104,20 @@ def identify_factor(table: Table, inner: Nodes) -> Expression | Failure:
     """
     outer = table.g.district(min(inner))
     known = factor(table, outer)
-    while True:
+    yield Reduction("c-factor of a c-component (ID line 6)", outer, known)
+    while outer != inner:
         inside = table.g.induced(outer)
         ancestral = inside.ancestors(inner)
-        known = summed(inside.sorted(outer - ancestral), known)
-        if ancestral == inner:
-            return known
         if ancestral == outer:
-            return Failure(inner, outer)
+            return
+        known = summed(inside.sorted(outer - ancestral), known)
+        yield Reduction("c-factor of its ancestral part (ID line 2)", ancestral, known)
+        if ancestral == inner:
+            return
         within = inside.induced(ancestral)
         outer = within.district(min(inner))
         known = _split(within, outer, known)
+        yield Reduction("c-factor of a c-component of that (ID line 7)", outer, known)
 
 
 def _split(g: Admg, district: Nodes, known: Expression) -> Expression:

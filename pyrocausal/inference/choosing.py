@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Final, Literal
 
@@ -14,19 +14,25 @@ from pyrocausal.engine.evidence import names_of_units
 from pyrocausal.inference.coordinates import states_of
 from pyrocausal.inference.enumeration import STATES, enumerated, refuse_continuous
 from pyrocausal.inference.gaussian import gaussian_posterior
-from pyrocausal.inference.inferred import Inferred, NoRoute, in_parts
+from pyrocausal.inference.inferred import Inferred, NoRoute, in_parts, padded
 from pyrocausal.inference.modes import by_modes, by_moments
 from pyrocausal.inference.nuts import UNITS, by_nuts
 from pyrocausal.inference.problem import Problem
-from pyrocausal.inference.proposals import Proposal, by_guide, by_prior
+from pyrocausal.inference.proposals import Proposal, by_guide, by_prior, unweighed
 from pyrocausal.inference.walk import Walk
 
-__all__ = ["METHODS", "PROPOSALS", "Method", "Solved", "foreseen", "solve"]
+__all__ = ["GUIDED", "METHODS", "PROPOSALS", "Method", "Solved", "foreseen", "solve"]
 
 Method = Literal["auto", "gaussian", "enumeration", "guide", "importance", "nuts"]
 METHODS: Final = ("auto", "gaussian", "enumeration", "guide", "importance", "nuts")
 PROPOSALS: Final = 1000
 """Proposals that are weighed for each unit, or the number of draws if that is more."""
+GUIDED: Final = 400
+"""Those of a guide, whose network costs more; units that they don't suffice for get others."""
+MANY: Final = 16
+"""How many times as many proposals a unit gets where these don't suffice, before chains are run."""
+FEW: Final = 1000
+"""Units that get so many."""
 _ROWS: Final = 2**17  # rows that the program is run on at a time
 
 Way = Callable[[Problem, int], tuple[Inferred, Tensor]]
@@ -62,11 +68,19 @@ def solve(problem: Problem, draws: int, method: Method, guide: Proposal | None) 
     Raises:
         NoRoute: No way there is; the text says why each was passed over.
     """
-    walk = Walk(problem.of(torch.arange(min(problem.size, 64))).with_noise("look"), 1)
-    left = torch.arange(problem.size)
+    if method in ("auto", "guide") and _stands_alone(guide, problem):
+        found, _ = _guide(guide, problem, draws)
+        return Solved(problem, found, _same_route(problem.size, "guide"))
+    walk = Walk(
+        problem.of(torch.arange(min(problem.size, 64), device="cpu")).with_noise("look"), 1
+    )
+    left = torch.arange(problem.size, device="cpu")
     solved: Solved | None = None
     reasons: dict[str, str] = {}
     for name, way in _ways(walk, guide):
+        if name == "nuts" and solved is not None:
+            # A chain has nowhere to start from where no proposal was possible.
+            left = left[solved.inferred.ess[left.to(solved.inferred.ess.device)].cpu() > 0]
         if method not in ("auto", name) or not len(left):
             continue
         part = problem if len(left) == problem.size else problem.of(left)
@@ -75,7 +89,7 @@ def solve(problem: Problem, draws: int, method: Method, guide: Proposal | None) 
         except NoRoute as refusal:
             reasons.setdefault(name, str(refusal))
             continue
-        route = torch.full((len(left),), METHODS.index(name))
+        route = _same_route(len(left), name)
         if solved is None:
             solved = Solved(problem, found, route, reasons)
         else:
@@ -86,7 +100,7 @@ def solve(problem: Problem, draws: int, method: Method, guide: Proposal | None) 
         raise NoRoute(why)
     if method == "gaussian" and len(left):
         units = names_of_units(
-            torch.zeros(int(problem.units.max()) + 1, dtype=torch.bool).index_fill(
+            torch.zeros(int(problem.units.max()) + 1, dtype=torch.bool, device="cpu").index_fill(
                 0, problem.units[left], True
             )
         )
@@ -96,6 +110,8 @@ def solve(problem: Problem, draws: int, method: Method, guide: Proposal | None) 
 
 def foreseen(problem: Problem, guide: Proposal | None) -> tuple[str, str]:
     """Return the way that a problem would be given first, and why."""
+    if _stands_alone(guide, problem):
+        return "guide", "covered by the guide, its draws taken as they are"
     walk = Walk(problem.with_noise("look"), 1)
     try:
         holds = gaussian_posterior(problem, walk).holds
@@ -113,8 +129,14 @@ def foreseen(problem: Problem, guide: Proposal | None) -> tuple[str, str]:
     try:
         _covered(guide, problem)
         return "guide", "covered by the amortized guide, its draws weighed"
-    except NoRoute:
-        return "importance", f"weighed proposals, as {refusal}"
+    except NoRoute as refused:
+        lacking = f" and {refused}" if guide is not None else ""
+        return "importance", f"weighed proposals, as {refusal}{lacking}"
+
+
+def _same_route(units: int, way: str) -> Tensor:
+    # What is noted of units stays on the CPU, wherever the work is done.
+    return torch.full((units,), METHODS.index(way), device="cpu")
 
 
 def _ways(walk: Walk, guide: Proposal | None) -> Iterator[tuple[str, Way]]:
@@ -123,6 +145,7 @@ def _ways(walk: Walk, guide: Proposal | None) -> Iterator[tuple[str, Way]]:
     yield "guide", partial(_guide, guide)
     yield "importance", _importance
     yield "importance", _refined
+    yield "importance", _thorough
     yield "nuts", _nuts
 
 
@@ -152,21 +175,43 @@ def _enumeration(walk: Walk, problem: Problem, draws: int) -> tuple[Inferred, Te
 
 def _guide(guide: Proposal | None, problem: Problem, draws: int) -> tuple[Inferred, Tensor]:
     covering = _covered(guide, problem)
-    count = max(PROPOSALS, draws)
+    if not getattr(covering, "weighed", True):
+        inferred = in_parts(problem, _ROWS // draws, partial(unweighed, covering, draws=draws))
+        return inferred, inferred.good
+    count = max(GUIDED, draws)
     infer = partial(by_guide, covering, draws=draws, count=count)
     inferred = in_parts(problem, _ROWS // count, infer)
     return inferred, inferred.good
+
+
+def _stands_alone(guide: Proposal | None, problem: Problem) -> bool:
+    """Whether a guide whose draws are taken as they are stands for the problem.
+
+    It goes before all other ways: there are densities that are not to be had, or of so many
+    numbers that weights would say nothing.
+    """
+    if getattr(guide, "weighed", True):
+        return False
+    try:
+        _covered(guide, problem)
+    except NoRoute:
+        return False
+    return True
 
 
 def _covered(guide: Proposal | None, problem: Problem) -> Proposal:
     """Return the guide, where it stands for the problem."""
     if guide is None:
         raise NoRoute("no guide is attached; amortize() the SCM first")
-    if problem.world:
-        raise NoRoute("the guide stands for the SCM without interventions")
+    if problem.world and (problem.set_values is None or not getattr(guide, "weighed", True)):
+        raise NoRoute("the guide stands for the SCM without such interventions")
     if not problem.whole:
         raise NoRoute("a variable is missing in part")
-    seen, missing = frozenset(problem.values), frozenset(problem.missing)
+    if problem.limits:
+        limited = ", ".join(problem.limits)
+        raise NoRoute(f"the guide reads values, and {limited} is known up to limits")
+    seen = frozenset({**problem.values, **(problem.set_values or {})})
+    missing = frozenset(problem.missing)
     if problem.seen or not guide.covers(seen, missing):
         raise NoRoute(
             f"the guide doesn't cover {', '.join(sorted(missing))} given {', '.join(sorted(seen))}"
@@ -186,6 +231,15 @@ def _importance(problem: Problem, draws: int) -> tuple[Inferred, Tensor]:
 def _refined(problem: Problem, draws: int) -> tuple[Inferred, Tensor]:
     count = max(PROPOSALS, draws)
     inferred = in_parts(problem, _ROWS // count, partial(by_moments, draws=draws, count=count))
+    return inferred, inferred.good
+
+
+def _thorough(problem: Problem, draws: int) -> tuple[Inferred, Tensor]:
+    if problem.size > FEW:
+        raise NoRoute(f"{problem.size} units are left; many proposals are made for at most {FEW}")
+    count = MANY * max(PROPOSALS, draws)
+    inferred = in_parts(problem, 4 * _ROWS // count, partial(by_modes, draws=draws, count=count))
+    inferred = replace(inferred, log_weights=None)  # they are too many to keep
     return inferred, inferred.good
 
 
@@ -233,9 +287,14 @@ def _improve(solved: Solved, left: Tensor, found: Inferred, route: Tensor) -> No
 
 def _merged_weights(old: Inferred, found: Inferred, place: Tensor, keep: Tensor) -> Tensor | None:
     if found.log_weights is None:
-        return old.log_weights
-    whole = found.log_weights.new_full((len(found.log_weights), len(old.ess)), torch.nan)
-    if old.log_weights is not None:
+        if old.log_weights is None:
+            return None
         whole = old.log_weights.clone()
-    whole[:, place] = torch.where(keep, whole[:, place], found.log_weights)
+        whole[:, place] = torch.where(keep, whole[:, place], torch.nan)
+        return whole
+    before = found.log_weights.new_full((0, len(old.ess)), torch.nan)
+    before = before if old.log_weights is None else old.log_weights
+    rows = max(len(before), len(found.log_weights))
+    whole = padded(before, rows)
+    whole[:, place] = torch.where(keep, whole[:, place], padded(found.log_weights, rows))
     return whole

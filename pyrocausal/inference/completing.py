@@ -12,7 +12,7 @@ from pyrocausal.engine.evidence import Evidence, names_of_units
 from pyrocausal.engine.querying import Query
 from pyrocausal.errors import IncompleteEvidence, UnreliableWarning
 from pyrocausal.inference.choosing import METHODS, PROPOSALS, Method, Solved, solve
-from pyrocausal.inference.inferred import Completion, NoRoute, Quality
+from pyrocausal.inference.inferred import Completion, NoRoute, Quality, padded
 from pyrocausal.inference.patterns import Pattern
 from pyrocausal.inference.problem import Problem, problem_of
 from pyrocausal.inference.proposals import Proposal
@@ -81,7 +81,7 @@ def _refuse_redrawn(missing: Iterable[str], world: World) -> None:
 def _without_route(problem: Problem, method: str, why: str) -> Exception:
     names = ", ".join(map(repr, problem.missing))
     verb = "is" if len(problem.missing) == 1 else "are"
-    below = ", ".join(map(repr, problem.factors))
+    below = problem.told
     units = names_of_units(_mask([problem.units], int(problem.units.max()) + 1))
     if method == "auto":
         return IncompleteEvidence(
@@ -109,7 +109,7 @@ def _refuse_impossible(solved: Solved) -> None:
             if exact
             else f"{what} for {problem.name} gives it"
         )
-        + f" positive probability. Correct {', '.join(map(repr, problem.factors))}, or give NaN "
+        + f" positive probability. Correct {problem.told}, or give NaN "
         "there."
     )
 
@@ -139,9 +139,10 @@ def _joined(answers: Sequence[Solved], query: Query, evidence: Evidence, draws: 
         unreliable[place] |= ~inferred.good
         if inferred.log_weights is not None:
             raw = inferred.log_weights
-            if problem.missing not in weights:
-                weights[problem.missing] = raw.new_full((len(raw), units), torch.nan)
-            weights[problem.missing][:, place] = raw
+            whole = weights.get(problem.missing, raw.new_full((0, units), torch.nan))
+            whole = padded(whole, max(len(whole), len(raw)))
+            whole[:, place] = padded(raw, len(whole))
+            weights[problem.missing] = whole
     quality = Quality(weights, ess, khat, rhat, unreliable)
     return Completion(values, known, _routes(answers), quality)
 
@@ -185,7 +186,7 @@ def _warn(answers: Sequence[Solved]) -> None:
 
 
 def _mask(units: Sequence[Tensor], size: int) -> Tensor:
-    mask = torch.zeros(size, dtype=torch.bool)
+    mask = torch.zeros(size, dtype=torch.bool, device="cpu")
     for part in units:
         mask[part] = True
     return mask

@@ -84,6 +84,8 @@ def gaussian_posterior(problem: Problem, walk: Walk) -> GaussianPosterior:
         NoRoute: A mechanism that is not normal.
     """
     for name in (*problem.missing, *problem.factors):
+        if name in problem.limits:
+            raise NoRoute(f"{name!r} is known up to limits")
         if not is_normal(walk.laws[name]):
             raise NoRoute(f"{name!r} is not normal")
         if name in walk.masked:

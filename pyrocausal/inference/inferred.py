@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import log
 
@@ -13,7 +13,7 @@ from pyrocausal.engine.evidence import names_of_units
 from pyrocausal.inference.problem import Problem
 from pyrocausal.inference.weighting import RELIABLE
 
-__all__ = ["Completion", "Inferred", "NoRoute", "Quality", "in_parts"]
+__all__ = ["Completion", "Inferred", "NoRoute", "Quality", "in_parts", "padded"]
 
 EVEN = 5.0
 """How many times the mean weight the largest may be, for draws to be relied on in any case."""
@@ -32,7 +32,8 @@ class Inferred:
     Attributes:
         values: Variable to draws of equal weight, ``(draws, units, *inner, *event)``.
         log_weights: Log weights of the proposals they were chosen from, ``(proposals, units)``.
-        ess: Effective number of draws, ``(units,)``; infinite where draws are exact.
+        ess: Effective number of draws, ``(units,)``; infinite where draws are exact, NaN where a
+            guide's were taken as they are.
         khat: Shape of the tail of the weights; minus infinity where there are none.
         rhat: How well chains have met; 1 where there are none.
     """
@@ -59,15 +60,15 @@ class Inferred:
         """
         safe = self.khat <= RELIABLE
         if self.log_weights is not None:
-            weights = self.log_weights.double().nan_to_num(nan=-torch.inf)
-            mean = weights.logsumexp(0) - log(len(weights))
+            weights = torch.where(self.log_weights.isnan(), -torch.inf, self.log_weights.double())
+            mean = weights.logsumexp(0) - (~self.log_weights.isnan()).sum(0).log()
             safe = safe | (weights.amax(0) - mean <= log(EVEN))
-        return safe & (self.rhat <= MIXING)
+        return safe & (self.rhat <= MIXING) & (self.ess != 0)
 
 
 def in_parts(problem: Problem, size: int, infer: Callable[[Problem], Inferred]) -> Inferred:
     """Infer for some units at a time, so that the work fits in memory."""
-    places = torch.arange(problem.size).split(max(1, size))
+    places = torch.arange(problem.size, device="cpu").split(max(1, size))
     parts = [infer(problem if len(places) == 1 else problem.of(part)) for part in places]
     first = parts[0]
     if len(parts) == 1:
@@ -82,15 +83,23 @@ def in_parts(problem: Problem, size: int, infer: Callable[[Problem], Inferred]) 
     )
 
 
+def padded(weights: Tensor, rows: int) -> Tensor:
+    """Return weights with rows of NaN below, for units of which others have more proposals."""
+    more = weights.new_full((rows - len(weights), weights.shape[1]), torch.nan)
+    return torch.cat((weights, more))
+
+
 @dataclass(frozen=True, eq=False)
 class Quality:
     """How good the draws of each unit's missing variables are.
 
     Attributes:
         weights: Missing variables that were inferred together to the raw log weights of their
-            proposals, ``(proposals, units)``; NaN for units whose draws have no weights.
+            proposals, ``(proposals, units)``; NaN for units whose draws have no weights, or fewer,
+            or too many to keep.
         ess: Effective number of draws, ``(units,)``, the smallest of a unit's parts; infinite
-            where they are drawn from the posterior itself.
+            where they are drawn from the posterior itself, NaN where a guide's were taken as they
+            are.
         khat: Shape of the tail of the weights, ``(units,)``, the largest of a unit's parts; minus
             infinity where there are none. Above 0.7 averages can't be trusted, unless no weight
             is above five times the mean.
@@ -104,8 +113,34 @@ class Quality:
     rhat: Tensor
     unreliable: Tensor
 
+    @classmethod
+    def of_all(cls, parts: Sequence[Quality]) -> Quality:
+        """Join what several draws of shared variables gave: the worst of each unit.
+
+        Weights stand one below the other.
+        """
+        if len(parts) == 1:
+            return parts[0]
+        names = dict.fromkeys(name for part in parts for name in part.weights)
+        return cls(
+            {n: torch.cat([p.weights[n] for p in parts if n in p.weights]) for n in names},
+            torch.stack([part.ess for part in parts]).amin(0),
+            torch.stack([part.khat for part in parts]).amax(0),
+            torch.stack([part.rhat for part in parts]).amax(0),
+            torch.stack([part.unreliable for part in parts]).any(0),
+        )
+
     def __str__(self) -> str:
-        if bool(self.ess.isinf().all()):
+        guessed = self.ess.isnan()
+        if bool(guessed.all()):
+            text = "draws as the guide gives them, unweighed: how good they are is not known"
+        elif bool(guessed.any()):
+            least = float(self.ess[~guessed].min())
+            text = (
+                f"{names_of_units(guessed)} as the guide gives them, unweighed; effective draws "
+            )
+            text += f"of the others at least {least:.0f}"
+        elif bool(self.ess.isinf().all()):
             text = "every draw from the posterior itself"
         else:
             text = f"effective draws at least {float(self.ess.min()):.0f}"

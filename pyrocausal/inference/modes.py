@@ -74,7 +74,10 @@ def find_modes(problem: Problem) -> Modes:
         raise NoRoute(
             f"{coordinates.size} missing real numbers; modes are found for 1 to {LONGEST}"
         )
-    real = coordinates.join(walk.real).nan_to_num(nan=0.0, posinf=0.0, neginf=0.0)
+    real = coordinates.join(walk.real)
+    # A draw beyond its limits stands for no place.
+    anywhere = problem.stream("starts", _STARTS).normals((coordinates.size,), torch.float64)
+    real = torch.where(real.isfinite(), real, anywhere.reshape(real.shape))
     low, loc, high = real.quantile(torch.tensor([0.16, 0.5, 0.84]).to(real), 0)
     scale = ((high - low) / 2).clamp(min=1e-9)
     number = max((len(value) for value in states.values()), default=1)
@@ -137,13 +140,14 @@ def _weighed(
     log_joint = torch.cat((near.log_joint + near.log_slope, prior.log_joint + prior.log_slope))
     log_prior = torch.cat((near.log_prior + near.log_slope, prior.log_prior + prior.log_slope))
     far = (modes.coordinates.join(prior.real) - modes.loc) / modes.scale
+    far = far.nan_to_num(nan=0.0, posinf=0.0, neginf=0.0)  # beyond limits, where no weight is
     vectors = torch.cat((vectors, far))
     log_near = _log_density(modes, vectors)
     log_near = log_near + _matching(problem, modes, near, prior)
     log_near = _mixed(modes, log_near) - modes.scale.log().sum(-1)
     log_q = torch.logaddexp(log(1 - DEFENCE) + log_near, log(DEFENCE) + log_prior)
     found = {n: torch.cat((near.found[n], prior.found[n])) for n in problem.missing}
-    return vectors, found, (log_joint - log_q).nan_to_num(nan=-torch.inf)
+    return vectors, found, log_joint - log_q
 
 
 def _spread(points: Tensor, height: Tensor, number: int) -> Tensor:

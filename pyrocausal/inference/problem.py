@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from pyrocausal.engine.evidence import Evidence
+from pyrocausal.engine.intervals import Interval
 from pyrocausal.engine.querying import Query
 from pyrocausal.inference.numbers import UnitStream
 from pyrocausal.inference.patterns import Component, Pattern
@@ -29,7 +30,9 @@ class Problem:
         values: Variable to what was seen, ``(units, *inner, *event)``.
         seen: Variable to the observed elements, shape ``inner``, where only some were.
         missing: The variables to infer, in the order of execution.
-        factors: The observed variables whose densities tell of them.
+        factors: The observed variables whose densities tell of them, or the probabilities of
+            limits that they were seen to lie within.
+        limits: Variable to limits that it was seen to lie within.
         world: Interventions that were in force.
         shared: Values of the variables that all units share.
     """
@@ -42,6 +45,7 @@ class Problem:
     factors: tuple[str, ...]
     world: World = ()
     shared: Mapping[str, Tensor] = field(default_factory=dict)
+    limits: Mapping[str, Interval] = field(default_factory=dict)
 
     @property
     def size(self) -> int:
@@ -52,6 +56,30 @@ class Problem:
     def name(self) -> str:
         """What the random numbers of this problem go by."""
         return ", ".join(self.missing)
+
+    @property
+    def told(self) -> str:
+        """The variables that tell of those that are missing, in quotes."""
+        within = [name for name in self.missing if name in self.limits]
+        return ", ".join(map(repr, (*self.factors, *within)))
+
+    @property
+    def set_values(self) -> dict[str, Tensor] | None:
+        """What interventions set, ``(units, *inner, *event)``; ``None`` where they do more.
+
+        To a guide of the SCM without interventions these are evidence. That it then takes them for
+        signs of their causes does no harm: its proposals are weighed where they are set.
+        """
+        found = {}
+        for item in self.world:
+            if isinstance(item, Edge) or not isinstance(item[1], Set):
+                return None
+            variable = self.query.variables[item[0]]
+            if variable.shared:
+                return None
+            value = torch.as_tensor(item[1].value, dtype=variable.dtype, device=self.query.device)
+            found[item[0]] = value.expand(self.size, *variable.unit_shape)
+        return found
 
     @property
     def whole(self) -> bool:
@@ -83,6 +111,7 @@ class Problem:
             query=query,
             units=units,
             values={name: value[place] for name, value in self.values.items()},
+            limits={name: limits.of(place) for name, limits in self.limits.items()},
             world=_cut_world(self.world, self.size, cut, self.query.variables),
         )
 
@@ -108,13 +137,14 @@ def problem_of(
     """Return the problem of one component of a pattern."""
     whole = Problem(
         query=query,
-        units=torch.arange(evidence.units),
+        units=torch.arange(evidence.units, device="cpu"),
         values={name: evidence.values[name] for name in pattern.observed},
         seen=pattern.seen,
         missing=component.missing,
         factors=component.factors,
         world=world,
         shared=shared,
+        limits={name: evidence.limits[name] for name in pattern.within},
     )
     return whole.of(pattern.units)
 

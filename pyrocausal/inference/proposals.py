@@ -14,7 +14,7 @@ from pyrocausal.inference.problem import Problem
 from pyrocausal.inference.walk import Walk
 from pyrocausal.inference.weighting import resample, smooth
 
-__all__ = ["DEFENCE", "Proposal", "by_guide", "by_prior", "weighted"]
+__all__ = ["DEFENCE", "Proposal", "by_guide", "by_prior", "unweighed", "weighted"]
 
 DEFENCE: Final = 0.2
 """The share of the proposals that come from the prior, so that no weight is unbounded by it."""
@@ -22,6 +22,9 @@ DEFENCE: Final = 0.2
 
 class Proposal(Protocol):
     """A guide: proposes values of missing variables given observed ones, with their density.
+
+    Its draws are weighed by the program's densities, unless it says ``weighed = False``: then they
+    are taken as they are, before any other way of inference.
 
     Example:
         >>> class Broad:
@@ -84,9 +87,7 @@ def by_guide(proposal: Proposal, problem: Problem, draws: int, count: int) -> In
     Raises:
         ValueError: The guide's densities are not of the shape ``(draw, unit)``.
     """
-    key = problem.stream(f"guide {problem.query.first + int(problem.units[0])}").key(0)
-    generator = torch.Generator(problem.query.device).manual_seed(key)
-    values = {n: v for n, v in problem.values.items() if n in problem.query.variables}
+    values, generator = _asked(problem)
     density = getattr(proposal, "log_prob", None)
     share = 0 if density is None else round(count * DEFENCE)
     own = count - share
@@ -109,8 +110,17 @@ def by_guide(proposal: Proposal, problem: Problem, draws: int, count: int) -> In
     log_q = log_q.detach().double()
     if share:
         log_q = torch.logaddexp(log(1 - DEFENCE) + log_q, log(DEFENCE) + log_prior)
-    # A guide that is lost may propose what is no number: then it counts for nothing.
-    return weighted(problem, found, (log_joint - log_q).nan_to_num(nan=-torch.inf), draws)
+    return weighted(problem, found, log_joint - log_q, draws)
+
+
+def unweighed(proposal: Proposal, problem: Problem, draws: int) -> Inferred:
+    """Take a guide's draws as they are; nothing then tells how good they are."""
+    values, generator = _asked(problem)
+    drawn, _ = proposal.draw(values, list(problem.missing), draws, generator)
+    unknown = torch.full((problem.size,), torch.nan, dtype=torch.float64, device=generator.device)
+    return Inferred(
+        drawn, unknown, torch.zeros_like(unknown) - torch.inf, torch.ones_like(unknown)
+    )
 
 
 def weighted(
@@ -124,6 +134,8 @@ def weighted(
         log_weights: Their log weights, ``(proposals, units)``.
         draws: How many draws of each unit.
     """
+    # What is no number counts for nothing: a guide that is lost may propose it.
+    log_weights = torch.where(log_weights.isnan(), -torch.inf, log_weights)
     smoothed = smooth(log_weights)
     start = problem.stream("resampling").uniforms()
     order = problem.stream("order", draws).uniforms().reshape(draws, problem.size)
@@ -137,3 +149,18 @@ def weighted(
         torch.ones_like(smoothed.ess),
         log_weights.float(),
     )
+
+
+def _generator(device: torch.device) -> torch.Generator:
+    try:
+        return torch.Generator(device)
+    except NotImplementedError:  # a device that has none of its own
+        return torch.Generator("cpu")
+
+
+def _asked(problem: Problem) -> tuple[dict[str, Tensor], torch.Generator]:
+    """Return what a guide reads of a problem, and its source of chance."""
+    key = problem.stream(f"guide {problem.query.first + int(problem.units[0])}").key(0)
+    generator = _generator(problem.query.device).manual_seed(key)
+    values = {n: v for n, v in problem.values.items() if n in problem.query.variables}
+    return {**values, **(problem.set_values or {})}, generator

@@ -14,7 +14,9 @@ from torch.distributions import biject_to
 from pyrocausal.engine.rows import Layout, Site, over_events, support_of
 from pyrocausal.engine.structural import StructuralRun
 from pyrocausal.engine.tracing import quiet_seed
+from pyrocausal.engine.within import draw_within, law_within
 from pyrocausal.errors import NotAbducible
+from pyrocausal.inference.limited import Limited, bijection_within
 from pyrocausal.inference.problem import Problem
 
 __all__ = ["Walk"]
@@ -63,6 +65,7 @@ class Walk(StructuralRun):
         self.real: dict[str, Tensor] = {}
         self.laws: dict[str, Any] = {}
         self.masked: set[str] = set()
+        self.limited: dict[str, Limited] = {}
         self._waiting = {*problem.missing, *problem.factors}
         with suppress(_Done):
             query.run(self, layout)
@@ -89,6 +92,8 @@ class Walk(StructuralRun):
         name, problem = site.name, self.problem
         if name not in self._waiting:
             return self._unasked(site)
+        if name in problem.limits:
+            self.limited[name] = self._limits_of(site)
         value = self._missing(site) if name in problem.missing else self._seen(site)
         self._waiting.discard(name)
         self._note(site, value)
@@ -101,7 +106,23 @@ class Walk(StructuralRun):
         with quiet_seed(0):
             return site.fn.sample()  # type: ignore[no-any-return]
 
+    def _limits_of(self, site: Site) -> Limited:
+        limits = self.problem.limits[site.name].rows(self.layout, len(site.inner))
+        try:
+            return Limited(site, limits, law_within(self.query, site, limits))
+        except NotAbducible:
+            return Limited(site, limits, None)
+
+    def _within(self, site: Site) -> Tensor:
+        """Draw a site, where the CDF is known within its limits."""
+        law = self.limited[site.name].law
+        if law is None:
+            return self.structural(site)
+        return draw_within(law, self.noise, self.layout, site).detach()
+
     def _seen(self, site: Site) -> Tensor:
+        if site.name not in self.problem.values:
+            return self._within(site)
         value = self._rows(self.problem.values[site.name][None], site)
         if site.name not in self.problem.seen:
             return value
@@ -116,7 +137,7 @@ class Walk(StructuralRun):
         elif name in self.free:
             value = self._freed(site)
         else:
-            value = self.structural(site)
+            value = self._within(site) if name in self.limited else self.structural(site)
         if name not in self.problem.seen:
             return value
         seen = self._rows(self.problem.values[name][None], site)
@@ -129,16 +150,29 @@ class Walk(StructuralRun):
         whole = numbers.new_zeros(*lead, absent.numel(), *event)
         whole[:, :, absent.flatten()] = numbers
         whole = whole.reshape(*lead, *absent.shape, *event)
-        return biject_to(site.fn.support)(self._rows(whole, site)).to(self._dtype(site))  # type: ignore[no-any-return]
+        return self._bijection(site)(self._rows(whole, site)).to(self._dtype(site))  # type: ignore[no-any-return]
+
+    def _bijection(self, site: Site) -> Any:
+        """Return the map from real numbers to the values that are possible."""
+        if site.name in self.limited:
+            return bijection_within(site.fn.support, self.limited[site.name].limits)
+        return biject_to(site.fn.support)
 
     def _note(self, site: Site, value: Tensor) -> None:
         name, layout = site.name, self.layout
         self.laws[name] = site.fn
         self.found[name] = layout.from_rows(value, site.event_dim)[:, 0]
-        density = layout.from_rows(self._density(site, value))[:, 0]
-        missing = name in self.problem.missing
+        density, missing = self._density(site, value), name in self.problem.missing
+        if name in self.limited:
+            limited = self.limited[name]
+            mass = layout.from_rows(limited.likelihood(value))[:, 0]
+            mass = mass.flatten(2).sum(2) if mass.dim() > 2 else mass
+            self.log_likelihood = self.log_likelihood + mass
+            density = limited.prior(value, density) if missing else density
+        density = layout.from_rows(density)[:, 0]
         if not missing:
-            self.log_likelihood = self.log_likelihood + self._summed(density, site, seen=True)
+            if name in self.problem.values:
+                self.log_likelihood = self.log_likelihood + self._summed(density, site, seen=True)
             return
         self.log_prior = self.log_prior + self._summed(density, site, seen=False)
         if name in self.problem.seen:
@@ -149,7 +183,7 @@ class Walk(StructuralRun):
     def _note_real(self, site: Site, value: Tensor) -> None:
         """Note the real numbers that stand for a continuous value, where there are any."""
         try:
-            transform = biject_to(site.fn.support)
+            transform = self._bijection(site)
         except NotImplementedError:
             return
         real = transform.inv(value)

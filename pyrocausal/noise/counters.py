@@ -1,6 +1,6 @@
 """Random numbers by counter: the same bits from numpy on a CPU and from torch elsewhere."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from math import sqrt
 from typing import Any, Final
 
@@ -8,12 +8,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-__all__ = ["GOLDEN", "mix", "normals", "shift_right", "uniforms"]
+__all__ = ["GOLDEN", "mix", "normals", "of_keys", "shift_right", "uniforms"]
 
 GOLDEN: Final = -7046029254386353131  # 0x9E3779B97F4A7C15 as int64
 _ROUNDS: Final = ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB))
 _WORDS: Final = 2**15  # hashed at a time, so that the work space stays in the cache
 _STEPS: Final = np.arange(_WORDS, dtype=np.uint64) * np.uint64(GOLDEN % 2**64)
+_FEW: Final = 512  # numbers that a key needs, up to which several are hashed together
 _UNIT: Final = 2.0**-31 * (1 - 2.0**-24)  # takes -2^31 and 2^31 to the last numbers inside (-1, 1)
 
 
@@ -44,6 +45,28 @@ def normals(key: int, start: int, stop: int, device: torch.device | str) -> Tens
         signed = torch.from_numpy(_signed_numpy(key, first, last)[asked])
     else:
         signed = _hashed(key, first, last, device).view(torch.int32).to(torch.float32)[asked]
+    return signed.mul_(_UNIT).erfinv_().mul_(sqrt(2.0))
+
+
+def of_keys(
+    make: Callable[..., Tensor],
+    keys: Sequence[int],
+    start: int,
+    stop: int,
+    device: torch.device | str,
+) -> Tensor:
+    """Return what ``uniforms`` or ``normals`` make of each key, shape ``(keys, stop - start)``.
+
+    Where keys need few numbers each, they are hashed together: numpy's calls would cost more.
+    """
+    if stop - start > _FEW or len(keys) == 1 or not _by_numpy(device):
+        return torch.stack([make(key, start, stop, device) for key in keys])
+    if make is uniforms:
+        words = _words_of(keys, start, stop) >> np.uint64(12)
+        return torch.from_numpy((words.view(np.int64) + 0.5) * 2.0**-52)
+    first = start // 2
+    halves = _words_of(keys, first, -(-stop // 2)).view(np.int32).astype(np.float32)
+    signed = torch.from_numpy(halves[:, start - 2 * first : stop - 2 * first])
     return signed.mul_(_UNIT).erfinv_().mul_(sqrt(2.0))
 
 
@@ -89,6 +112,18 @@ def _hashed_numpy(key: int, start: int, stop: int) -> Iterator[tuple[int, Any]]:
             z *= np.uint64(factor)
         z ^= np.right_shift(z, np.uint64(31), out=work)
         yield at, z
+
+
+def _words_of(keys: Sequence[int], start: int, stop: int) -> Any:
+    """Return the hashed words of several keys, ``(keys, stop - start)``."""
+    starts = np.array([(key + start * GOLDEN) % 2**64 for key in keys], np.uint64)
+    z = starts[:, None] + _STEPS[: stop - start]
+    work = np.empty_like(z)
+    for shift, factor in _ROUNDS:
+        z ^= np.right_shift(z, np.uint64(shift), out=work)
+        z *= np.uint64(factor)
+    z ^= np.right_shift(z, np.uint64(31), out=work)
+    return z
 
 
 def _signed(word: int) -> int:

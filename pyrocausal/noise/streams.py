@@ -69,11 +69,12 @@ class Stream:
     def _numbers(self, make: Callable[..., Tensor], shape: tuple[int, ...]) -> Tensor:
         elements = prod(shape)
         start, stop = self.first * elements, (self.first + self.units) * elements
-        draws = range(1 if self.draws is None else self.draws)
-        values = [make(self.key(draw), start, stop, self.device) for draw in draws]
         if self.draws is None:
-            return values[0].view(self.units, *shape) if shape else values[0]
-        return torch.stack(values).reshape(self.draws, self.units, *shape)
+            value = make(self.key(0), start, stop, self.device)
+            return value.view(self.units, *shape) if shape else value
+        keys = [self.key(draw) for draw in range(self.draws)]
+        values = counters.of_keys(make, keys, start, stop, self.device)
+        return values.reshape(self.draws, self.units, *shape)
 
 
 def draw_seed() -> int:

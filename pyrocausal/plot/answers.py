@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from textwrap import fill
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 __all__ = ["dose_response", "forest", "probabilities", "waterfall"]
+
+_LINE: Final = 60  # letters
+_MARKED: Final = 20  # doses that have room for a mark each
 
 Array = npt.NDArray[np.float64]
 Answers = Mapping[str, Answer] | Sequence[Answer] | Answer
@@ -30,7 +34,13 @@ class _Row(NamedTuple):
     bounds: tuple[float, float] | None
 
 
-def forest(effects: Answers, labels: Sequence[str] | None = None, ax: Axes | None = None) -> Axes:
+def forest(
+    effects: Answers,
+    labels: Sequence[str] | None = None,
+    ax: Axes | None = None,
+    *,
+    unit: str = "",
+) -> Axes:
     """Draw effects below one another, each a point with its interval.
 
     An answer with several numbers, such as one for each subgroup, has a row for each. What remains
@@ -38,8 +48,10 @@ def forest(effects: Answers, labels: Sequence[str] | None = None, ax: Axes | Non
 
     Args:
         effects: Answers, several or one; or label to answer.
-        labels: A label for each answer; by default its key, else its query.
+        labels: A label for each answer; by default its key, else its query. One answer alone
+            has its query below the axis.
         ax: Where to draw; a new figure by default.
+        unit: Of the effects, such as ``"kg"``.
 
     Raises:
         ValueError: No answers, or not as many labels.
@@ -50,19 +62,23 @@ def forest(effects: Answers, labels: Sequence[str] | None = None, ax: Axes | Non
         >>> [t.get_text() for t in ax.get_yticklabels()]
         ['ate']
     """
-    rows = [row for label, answer in _named(effects, labels) for row in _rows(label, answer)]
-    ax = new_axes(ax, (6.0, 0.4 * len(rows) + 1.2))
+    alone = isinstance(effects, Answer) and labels is None
+    named = _named(effects, [""] if alone else labels)
+    rows = [row for label, answer in named for row in _rows(label, answer)]
+    ax = new_axes(ax, (6.0, 0.4 * len(rows) + 1.4))
     reference(ax, x=0.0)
     _draw_rows(ax, rows)
-    return tidy(ax, x="effect")
+    text = named[0][1].query if alone else "effect"
+    return tidy(ax, x=fill(_with(text, [answer for _, answer in named], unit), _LINE))
 
 
-def dose_response(effect: Answer, ax: Axes | None = None) -> Axes:
+def dose_response(effect: Answer, ax: Axes | None = None, *, unit: str = "") -> Axes:
     """Draw an answer over the doses it has a number for, with its interval as a band.
 
     Args:
         effect: An answer whose index holds numbers.
         ax: Where to draw; a new figure by default.
+        unit: Of the outcome, such as ``"kg"``.
 
     Raises:
         ValueError: The answer is a single number, or its index holds no numbers.
@@ -86,7 +102,8 @@ def dose_response(effect: Answer, ax: Axes | None = None) -> Axes:
         )
     order = np.argsort(doses)
     ax = new_axes(ax)
-    ax.plot(doses[order], _spread(effect.value, len(doses))[order], color=PALETTE[0])
+    look: dict[str, Any] = {"marker": "o", "markersize": 4} if len(doses) <= _MARKED else {}
+    ax.plot(doses[order], _spread(effect.value, len(doses))[order], color=PALETTE[0], **look)
     for interval, color, words in (
         (effect.bounds, INK, "bounds"),
         (effect.interval, PALETTE[0], f"{_percent(effect.interval)} interval"),
@@ -98,10 +115,12 @@ def dose_response(effect: Answer, ax: Axes | None = None) -> Axes:
             )
     if ax.get_legend_handles_labels()[1]:
         ax.legend(frameon=False, fontsize="small")
-    return tidy(ax, x=str(effect.index.name or "dose"), y=effect.query)
+    return tidy(ax, x=str(effect.index.name or "dose"), y=_with(effect.query, [], unit))
 
 
-def waterfall(total: Answer, direct: Answer, indirect: Answer, ax: Axes | None = None) -> Axes:
+def waterfall(
+    total: Answer, direct: Answer, indirect: Answer, ax: Axes | None = None, *, unit: str = ""
+) -> Axes:
     """Draw how the direct and the indirect effect add up to the total one.
 
     Natural effects do so only where treatment and mediator don't interact; what is left is a step
@@ -112,6 +131,7 @@ def waterfall(total: Answer, direct: Answer, indirect: Answer, ax: Axes | None =
         direct: The effect that no mediator carries.
         indirect: The effect that the mediators carry.
         ax: Where to draw; a new figure by default.
+        unit: Of the effects, such as ``"kg"``.
 
     Raises:
         ValueError: An answer with several numbers.
@@ -124,6 +144,8 @@ def waterfall(total: Answer, direct: Answer, indirect: Answer, ax: Axes | None =
     """
     parts = [_one(part, "waterfall") for part in (direct, indirect, total)]
     left = parts[2].value - parts[0].value - parts[1].value
+    if abs(left) < 1e-6 * max(abs(part.value) for part in parts):
+        left = 0.0  # what rounding leaves is no interaction
     steps = [("direct", parts[0].value), ("indirect", parts[1].value), ("interaction", left)]
     ax = new_axes(ax)
     reference(ax, y=0.0)
@@ -137,7 +159,7 @@ def waterfall(total: Answer, direct: Answer, indirect: Answer, ax: Axes | None =
     ax.use_sticky_edges = False  # leave room below a bar too
     ax.set_xticks(range(4), [*(name for name, _ in steps), "total"])
     ax.margins(y=0.12)
-    return tidy(ax, y="effect")
+    return tidy(ax, y=_with("effect", [total, direct, indirect], unit))
 
 
 def probabilities(
@@ -185,7 +207,9 @@ def _draw_rows(ax: Axes, rows: Sequence[_Row]) -> None:
         if row.interval is not None:
             ax.hlines(height, *row.interval, PALETTE[0], linewidth=2, label="interval")
     ax.plot([row.value for row in rows], at, label="value", clip_on=False, **points(PALETTE[0]))
-    ax.set_yticks(at, [row.label for row in rows])
+    ax.set_yticks(at, [fill(row.label, _LINE // 2) for row in rows])
+    if not any(row.label for row in rows):
+        ax.tick_params(axis="y", length=0)
     ax.set_ylim(-0.6, len(rows) - 0.4)
     handles, words = ax.get_legend_handles_labels()
     once = dict(zip(words, handles, strict=True))
@@ -211,9 +235,10 @@ def _rows(label: str, answer: Answer) -> Iterator[_Row]:
     if answer.index is None:
         names = [label]
     else:
-        name = answer.index.name
+        name = answer.index.name if answer.index.name != "variable" else None
         names = [
-            f"{label}, {name}={entry}" if name else f"{label}, {entry}" for entry in answer.index
+            ", ".join(filter(None, (label, f"{name}={_entry(entry)}" if name else str(entry))))
+            for entry in answer.index
         ]
     values = _spread(answer.value, len(names))
     for i, (name, value) in enumerate(zip(names, values, strict=True)):
@@ -238,6 +263,17 @@ def _one(answer: Answer, where: str) -> _Row:
 def _spread(value: Any, rows: int) -> Array:
     spread: Array = np.broadcast_to(torch.as_tensor(value).detach().cpu().double().numpy(), rows)
     return spread
+
+
+def _entry(entry: Any) -> str:
+    return f"{entry:.4g}" if isinstance(entry, float) else str(entry)
+
+
+def _with(text: str, answers: Sequence[Answer], unit: str) -> str:
+    """Say in which unit the numbers are, and which intervals are drawn, if it is one kind."""
+    levels = {_percent(answer.interval) for answer in answers if answer.interval is not None}
+    of = f" ({unit})" if unit else ""
+    return f"{text}{of}" + (f", with {levels.pop()} interval" if len(levels) == 1 else "")
 
 
 def _percent(interval: Interval | None) -> str:

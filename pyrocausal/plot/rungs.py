@@ -99,7 +99,12 @@ def ladder(answers: Sequence[Samples], variable: str) -> Figure:
 
 
 def slopes(
-    answer: Counterfactual, variable: str, *, most: int = 60, ax: Axes | None = None
+    answer: Counterfactual,
+    variable: str,
+    *,
+    most: int = 60,
+    ax: Axes | None = None,
+    unit: str = "",
 ) -> Axes:
     """Draw each unit's way from what was seen to what would have been.
 
@@ -110,6 +115,7 @@ def slopes(
         variable: Its name.
         most: Draw so many units, evenly spaced, where there are more.
         ax: Where to draw; a new figure by default.
+        unit: Of the variable, such as ``"kg"``.
 
     Raises:
         UnknownVariable: The answer has no such variable.
@@ -154,8 +160,8 @@ def slopes(
                         np.full(chosen.sum(), world), low[world], high[world], color, alpha=0.4
                     )
     if len(shown) <= MOST_NAMED:
-        for unit, height in zip(shown, means[-1], strict=True):
-            name = unit if answer.units is None else answer.units[unit]
+        for place, height in zip(shown, means[-1], strict=True):
+            name = place if answer.units is None else answer.units[place]
             ax.annotate(f" {name}", (at[-1], height), va="center", fontsize="small")
     names = world_names(answer)
     ax.set_xticks(at, ["factual", *names])
@@ -164,7 +170,7 @@ def slopes(
     above: dict[str, Any] = {"loc": "lower left", "bbox_to_anchor": (0.0, 1.0), "ncols": 3}
     title = f"{names[-1]} against the fact{some}"
     ax.legend(title=title, frameon=False, fontsize="small", alignment="left", **above)
-    return tidy(ax, y=variable)
+    return tidy(ax, y=f"{variable} ({unit})" if unit else variable)
 
 
 def moves(answer: Counterfactual, variables: Sequence[str] = ()) -> Figure:

@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import chain
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import torch
 from torch import Tensor
 
 from pyrocausal.answers import Effect, Interval, normal_interval
-from pyrocausal.queries.asking import Asked, Question
+from pyrocausal.queries.asking import FEWEST, Asked, Question
+from pyrocausal.queries.couplings import couplings_between
+from pyrocausal.queries.quantiles import quantile
 from pyrocausal.queries.scales import compare, standard_error
+from pyrocausal.queries.support import unsupported
 from pyrocausal.verbs.fitted import left_open
+from pyrocausal.verbs.posterior import shared_sites
+
+if TYPE_CHECKING:
+    from pyrocausal.inference import Quality
 
 __all__ = ["Measured", "answer", "compared", "mean_of", "measure_pair"]
 
+EACH: Final = 50  # draws of each unit that was seen, at each draw of the parameters
+KEPT: Final = 5  # of these, others each time: all draws of the parameters meet the same noise
 AMONG: Final = 2000  # units at each draw of the parameters: they are the same ones, so few will do
 
 
@@ -32,6 +42,8 @@ class Measured:
         bounds_hold: Under what they hold.
         details: Further figures for the card.
         warnings: What may be wrong.
+        spread: Draws of what the interval is to hold, ``(draw, entry)``, where that is no mean but
+            a unit's own effect.
     """
 
     value: Tensor
@@ -41,6 +53,7 @@ class Measured:
     bounds_hold: str = ""
     details: Mapping[str, Any] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    spread: Tensor | None = None
 
 
 def compared(asked: Asked, treated: Tensor, control: Tensor) -> Measured:
@@ -79,6 +92,7 @@ def answer(
     index: Any = None,
     notes: tuple[str, ...] = (),
     assumes: tuple[str, ...] = (),
+    coupled: bool = False,
 ) -> Effect:
     """Measure, at each draw of uncertain parameters too, and say what it rests on.
 
@@ -90,10 +104,18 @@ def answer(
         index: What the numbers belong to.
         notes: Warnings known before.
         assumes: What it rests on besides the model.
+        coupled: Whether the outcome is compared unit by unit, so that the coupling of discrete
+            variables matters even where no unit was seen.
     """
+    if question.evidence is None and (coupled or question.told_below):
+        assumes = (*assumes, *couplings_between(question.scm, question.between))
     measured = measure(question)
     units = measured.asked.units
-    interval, spread, said = _uncertain(question, measure, measured)
+    warnings = (*notes, *measured.warnings, *unsupported(measured.asked), *_undetermined(question))
+    varied = _varied(question, measure, measured)
+    if varied and question.scm._core.law.method == "posterior":
+        measured = _centred(measured, varied)
+    interval, said = _interval(question, measured, varied)
     return Effect(
         value=_plain(measured.value),
         se=_plain(measured.se),
@@ -102,16 +124,24 @@ def answer(
         rung=rung or question.rung,
         routes=units.routes,
         assumptions=(*units.assumptions, *assumes),
-        warnings=(*notes, *measured.warnings, *_undetermined(question)),
+        warnings=(*warnings, *_unreliable(units.quality)),
         index=index,
-        bounds=_bounds(measured, spread, question.level),
+        bounds=_bounds(measured, varied, question.level),
         details={
             **said,
+            **_shared(question),
             **measured.details,
             "units": _described(measured.asked),
             "seed": question.seed,
         },
     )
+
+
+def _unreliable(quality: Quality | None) -> tuple[str, ...]:
+    """Say of which units what was inferred can't be relied on."""
+    if quality is None or not bool(quality.unreliable.any()):
+        return ()
+    return (f"what was not seen of the units is inferred badly: {quality}",)
 
 
 def _undetermined(question: Question) -> tuple[str, ...]:
@@ -121,53 +151,97 @@ def _undetermined(question: Question) -> tuple[str, ...]:
     return (words,) if words else ()
 
 
-Spread = tuple[Tensor, Tensor] | None
-
-
-def _uncertain(
+def _varied(
     question: Question, measure: Callable[[Question], Measured], measured: Measured
-) -> tuple[Interval | None, Spread, Mapping[str, str]]:
-    """Join Monte Carlo error with what the data left open of the parameters.
-
-    Returns:
-        The interval, the standard deviations of the two bounds, and a line for the card.
-    """
-    sources: dict[str, Any] = {"Monte Carlo": _plain(measured.se)}
-    core, spread = question.scm._core, None
-    if core.law is not None:
-        found, fewer = [], _fewer(question, measured)
+) -> list[Measured]:
+    """Measure at each draw of the parameters; nothing where none are known."""
+    core = question.scm._core
+    if core.law is None:
+        return []
+    found, fewer = [], _fewer(question, measured)
+    with core.law.varying(core) as put:
         for draw in range(len(core.law.draws)):
-            with core.law.at(core, draw):
-                found.append(measure(fewer))
-        sources["parameters"] = _plain(torch.stack([one.value for one in found]).std(0))
-        if measured.bounds is not None:
-            ends = zip(*(one.bounds for one in found if one.bounds), strict=True)
-            lower, upper = (torch.stack(end).std(0) for end in ends)
-            spread = lower, upper
-    elif core.learnt is not None:
-        return None, None, {"interval": "none: the SCM was fitted without uncertainty="}
-    return normal_interval(_plain(measured.value), sources, question.level), spread, {}
+            put(draw)
+            found.append(measure(fewer))
+    return found
 
 
 def _fewer(question: Question, measured: Measured) -> Question:
     """Ask of fewer units, still of enough that are meant."""
-    if question.inputs is not None:
+    if question.inputs is not None and question.evidence is None:
         return replace(question, fewest=1)
     chosen = measured.asked.chosen
     share = 1.0 if chosen is None else chosen.double().mean().item()
-    return replace(question, num_samples=min(question.num_samples, round(AMONG / share)), fewest=1)
+    size = min(question.num_samples, round(AMONG / share))
+    return replace(question, num_samples=size, fewest=1, each=EACH)
 
 
-def _bounds(measured: Measured, spread: Spread, level: float) -> Interval | None:
+def _centred(measured: Measured, varied: list[Measured]) -> Measured:
+    """Average over the posterior; the measure itself is at a single draw of it."""
+    values = torch.stack([one.value for one in varied])
+    errors = torch.stack([one.se for one in varied])
+    error = (errors.square().mean(0) + values.var(0) / len(values)).sqrt()
+    bounds = measured.bounds
+    if bounds is not None:
+        lower, upper = zip(*(one.bounds for one in varied if one.bounds), strict=True)
+        bounds = torch.stack(lower).mean(0), torch.stack(upper).mean(0)
+    return replace(measured, value=values.mean(0), se=error, bounds=bounds)
+
+
+def _interval(
+    question: Question, measured: Measured, varied: list[Measured]
+) -> tuple[Interval | None, Mapping[str, str]]:
+    """Join what chance, the parameters and the units' own noise leave open; or say why not."""
+    if not varied and question.scm._core.learnt is not None:
+        return None, {"interval": "none: the SCM was fitted without uncertainty="}
+    number = _number_meant(measured.asked)
+    if number < FEWEST:
+        return None, {"interval": f"none: {number} units are too few; expected {FEWEST} or more"}
+    parameters = torch.stack([one.value for one in varied]).std(0) if varied else None
+    left = {} if parameters is None else {"parameters": _plain(parameters)}
+    if measured.spread is None:
+        sources = {"Monte Carlo": _plain(measured.se), **left}
+        return normal_interval(_plain(measured.value), sources, question.level), {}
+    noise = measured.spread.std(0) if len(measured.spread) > 1 else measured.se
+    draws = [_some(one.spread, i) for i, one in enumerate(varied) if one.spread is not None]
+    ends = torch.tensor([(1 - question.level) / 2, (1 + question.level) / 2])
+    lower, upper = quantile(torch.cat(draws) if draws else measured.spread, ends)
+    return Interval(lower, upper, question.level, {"noise of the unit": noise, **left}), {}
+
+
+def _some(spread: Tensor, turn: int) -> Tensor:
+    """Return a few draws, in turn others."""
+    if len(spread) <= KEPT:
+        return spread
+    return spread[torch.arange(turn * KEPT, (turn + 1) * KEPT) % len(spread)]
+
+
+def _number_meant(asked: Asked) -> float:
+    """Return how many units chance has drawn; those that were seen are no draws."""
+    if asked.units.draws is not None:
+        return math.inf
+    return asked.units.size if asked.chosen is None else int(asked.chosen.sum())
+
+
+def _shared(question: Question) -> Mapping[str, str]:
+    core = question.scm._core
+    names = ", ".join(shared_sites(core))
+    if core.guide is None or core.law is not None or not names:
+        return {}
+    return {"at": f'one draw of the posterior of {names}; uncertainty="posterior" averages'}
+
+
+def _bounds(measured: Measured, varied: list[Measured], level: float) -> Interval | None:
     if measured.bounds is None:
         return None
     lower, upper = measured.bounds
     outer = None
-    if spread is not None:
+    if varied:
         from pyrocausal.sensitivity.set_intervals import imbens_manski
 
-        ends = lower.item(), upper.item(), spread[0].item(), spread[1].item()
-        outer = imbens_manski(*ends, level=level)
+        ends = zip(*(one.bounds for one in varied if one.bounds), strict=True)
+        low_sd, high_sd = (torch.stack(end).std(0).item() for end in ends)
+        outer = imbens_manski(lower.item(), upper.item(), low_sd, high_sd, level=level)
     return Interval(_plain(lower), _plain(upper), 1.0, note=measured.bounds_hold, outer=outer)
 
 

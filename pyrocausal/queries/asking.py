@@ -2,55 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from functools import cached_property
 from itertools import chain
-from typing import TYPE_CHECKING, Any, Final, TypedDict
+from typing import TYPE_CHECKING, Any, Final
 
 from torch import Tensor
 
+from pyrocausal.answers import check_level
 from pyrocausal.engine.evidence import count_of
-from pyrocausal.interventions import World, read_worlds, targets
+from pyrocausal.interventions import Edge, Set, World, read_worlds, targets
 from pyrocausal.naming import describe_worlds
 from pyrocausal.noise.streams import draw_seed
-from pyrocausal.queries.outcomes import Condition, Outcome, read_condition, read_outcome
-from pyrocausal.queries.population import Population, alike, evidenced, sampled
+from pyrocausal.queries.options import Options, check_options
+from pyrocausal.queries.outcomes import (
+    Condition,
+    Outcome,
+    continuous,
+    read_condition,
+    read_outcome,
+)
+from pyrocausal.queries.population import Population, alike, evidenced, sampled, settles
+from pyrocausal.queries.reading import number_of
 from pyrocausal.queries.scales import Scale, read_scale
 
 if TYPE_CHECKING:
     from pyrocausal.model import SCM
 
-__all__ = ["SAMPLES", "Asked", "Options", "Question", "action_on", "introduce", "pair", "question"]
+__all__ = ["SAMPLES", "Asked", "Options", "Question", "introduce", "question"]
 
 SAMPLES: Final = 20_000
+EACH: Final = 100  # draws of a unit that was seen, where that leaves its noise random
 FEWEST: Final = 30  # units, below which a mean has no error to speak of
 MOST_TIMES: Final = 50  # how many times as many units are drawn to find those that are meant
 EXAMPLES: Final = 64
-
-
-class Options(TypedDict, total=False):
-    """What every question takes.
-
-    Attributes:
-        given: Which units are meant, by what they are in the factual world: a mapping from
-            variable to value, or a predicate such as ``lambda v: v["age"] > 50``.
-        evidence: The units, where they were seen: mapping or DataFrame, units first.
-        scale: ``"difference"``, ``"ratio"`` or ``"odds ratio"``, of the two means.
-        inputs: The program's arguments by name, units first.
-        num_samples: Number of units to draw, 20,000 if left out.
-        level: Level of the interval, 0.95 if left out.
-        seed: Gives the same units again.
-    """
-
-    given: Any
-    evidence: Any
-    scale: Scale
-    inputs: Mapping[str, Any] | None
-    num_samples: int
-    level: float
-    seed: int | None
 
 
 @dataclass(frozen=True)
@@ -70,6 +56,8 @@ class Question:
         scale: How two means are compared.
         level: Level of the interval.
         fewest: Number of units that a mean is taken over, at least.
+        each: Number of draws of a unit that was seen, at least.
+        nested: Whether there are worlds besides those of ``actions``.
     """
 
     scm: SCM
@@ -84,6 +72,8 @@ class Question:
     scale: Scale
     level: float
     fewest: int = FEWEST
+    each: int = EACH
+    nested: bool = False
 
     @cached_property
     def worlds(self) -> list[str]:
@@ -107,6 +97,38 @@ class Question:
         graph = self.scm.graph
         below = [graph.descendants(name) for name in self.acted_on if name in graph]
         return self.acted_on.union(*below)
+
+    @cached_property
+    def between(self) -> tuple[str, ...]:
+        """The random variables below the action that the outcome and ``given`` hang on."""
+        names = {*self.outcome.names, *(self.given.names if self.given else ())}
+        moved = self._above(names) & self.reached - self.acted_on
+        return tuple(
+            n for n, v in self.scm.variables.items() if n in moved and not v.deterministic
+        )
+
+    @cached_property
+    def settled(self) -> bool:
+        """Whether what was seen leaves no noise random that matters in the worlds."""
+        if self.nested:
+            return settles(self.scm, self.evidence, self.inputs, self.scm.variables)
+        every = [world for worlds in self.interventions for world in worlds]
+        sets = [frozenset(_set_by(world)) for world in every]
+        moved = self._above(self.outcome.names) & self.reached - sets[0].intersection(*sets)
+        return settles(self.scm, self.evidence, self.inputs, moved)
+
+    def _above(self, names: Collection[str]) -> frozenset[str]:
+        """Return some variables with all that lies above them; none named stand for all."""
+        graph = self.scm.graph
+        if not names:
+            return frozenset(graph)
+        return frozenset(names).union(*(graph.ancestors(name) for name in names))
+
+    @property
+    def told_below(self) -> bool:
+        """Whether the units are told by something that the action changes."""
+        told_by = self.given.names if self.given else ()
+        return bool((self.reached - self.acted_on) & set(told_by))
 
     @property
     def rung(self) -> int:
@@ -135,7 +157,14 @@ class Question:
     def ask(self) -> Asked:
         """Draw the units, or read what was seen of them, and find those that are meant."""
         if self.evidence is not None:
-            units = evidenced(self.scm, self.evidence, self.inputs, self.num_samples, self.seed)
+            units = evidenced(
+                self.scm,
+                self.evidence,
+                self.inputs,
+                self.num_samples,
+                self.seed,
+                each=1 if self.settled else self.each,
+            )
             return Asked(self, units, self._chosen(units))
         if self.pinned is not None:
             units = alike(self.scm, self.pinned, self.num_samples, self.inputs, self.seed)
@@ -241,17 +270,7 @@ def question(
         TypeError: An unknown option, or something that can't be read.
         ValueError: An impossible value.
     """
-    from pyrocausal.model import SCM as Model
-
-    if not isinstance(scm, Model):
-        raise TypeError(f"Expected an SCM; got {type(scm).__name__}. Make one by pc.SCM(program).")
-    if scm._standing.evidence:
-        raise ValueError(
-            f"A question was asked of {scm!r}. Ask the SCM without condition(...), and say which "
-            "units are meant by given=, or what was seen of them by evidence=."
-        )
     said = options or {}
-    _check_options(said)
     introduce(scm, said)
     inputs, evidence = said.get("inputs"), said.get("evidence")
     seed = said.get("seed")
@@ -259,11 +278,9 @@ def question(
     size = count_of(said.get("num_samples", SAMPLES), "num_samples")
     if inputs is not None and evidence is None:
         size = max((len(value) for value in inputs.values() if _rows(value)), default=size)
-    if actions:
-        scm.do(list(actions))  # what can't be done is told before anything is drawn
+    _check_actions(scm, actions)
     level = said.get("level", 0.95)
-    if not 0 < level < 1:
-        raise ValueError(f"level got {level!r}; expected a probability such as 0.95.")
+    check_level(level)
     condition, pinned = _read_given(scm, said.get("given"), inputs, size, seed)
     return Question(
         scm,
@@ -280,44 +297,6 @@ def question(
     )
 
 
-def pair(values: tuple[Any, Any]) -> tuple[Any, Any]:
-    """Check that there are a treated and a control value.
-
-    Raises:
-        ValueError: Not two of them.
-
-    Example:
-        >>> pair([1.0, 0.0])
-        (1.0, 0.0)
-    """
-    if not isinstance(values, Sequence) or isinstance(values, str) or len(values) != 2:
-        raise ValueError(
-            f"values got {values!r}; expected the treated and the control value, such as (1.0, 0.0)."
-        )
-    return values[0], values[1]
-
-
-def action_on(treatment: str | Sequence[str], value: Any) -> Mapping[str, Any]:
-    """Return the intervention that sets one treatment, or several to a value each.
-
-    Raises:
-        ValueError: Not as many values as treatments.
-
-    Example:
-        >>> action_on(["A", "B"], (1.0, 0.0))
-        {'A': 1.0, 'B': 0.0}
-    """
-    if isinstance(treatment, str):
-        return {treatment: value}
-    names = list(treatment)
-    if not names or not isinstance(value, Sequence) or len(value) != len(names):
-        raise ValueError(
-            f"Got {len(names)} treatments and the value {value!r}; expected one value for each, "
-            "such as values=((1.0, 1.0), (0.0, 0.0))."
-        )
-    return dict(zip(names, value, strict=True))
-
-
 def _read_given(
     scm: SCM, given: Any, inputs: Mapping[str, Any] | None, size: int, seed: int
 ) -> tuple[Condition | None, Mapping[str, float] | None]:
@@ -325,32 +304,55 @@ def _read_given(
         return None, None
     example = sampled(scm, min(size, EXAMPLES), _first_of(inputs, EXAMPLES), seed).factual
     condition = read_condition(given, scm.variables, example)
-    if isinstance(given, Mapping) and any(_continuous(scm, name) for name in given):
-        return condition, {name: float(value) for name, value in given.items()}
+    if isinstance(given, Mapping) and any(continuous(scm.variables[name]) for name in given):
+        return condition, {n: number_of(value, f"given[{n!r}]") for n, value in given.items()}
     return condition, None
 
 
-def _check_options(said: Mapping[str, Any]) -> None:
-    known = list(Options.__annotations__)
-    for name in said:
-        if name not in known:
-            near = get_close_matches(name, known, n=1)
-            raise TypeError(
-                f"There is no option {name!r}.{f' Did you mean {near[0]!r}?' if near else ''} "
-                f"Options: {', '.join(known)}."
+def _set_by(world: World) -> Iterator[str]:
+    for item in world:
+        if not isinstance(item, Edge) and isinstance(item[1], Set):
+            yield item[0]
+
+
+def _check_actions(scm: SCM, actions: Sequence[Any]) -> None:
+    """Tell what can't be done before anything is drawn."""
+    for action in actions:
+        worlds, listed = read_worlds(action)
+        if listed:
+            raise ValueError(
+                f"A question is about single worlds; got {describe_worlds(worlds)} for one of them. "
+                "Ask about each, or pc.dose_response(...) for a curve over values."
             )
+    if actions:
+        scm.do(list(actions))
 
 
 def introduce(scm: SCM, options: Options) -> None:
-    """Show the program its first arguments, without which its variables are not known."""
+    """Check whom a question is put to, and show the program its first arguments if it needs them.
+
+    Raises:
+        TypeError: No SCM; an option that there is not; inputs without names.
+        ValueError: An SCM that holds evidence.
+    """
+    from pyrocausal.model import SCM as Model
+
+    if not isinstance(scm, Model):
+        raise TypeError(f"Expected an SCM; got {type(scm).__name__}. Make one by pc.SCM(program).")
+    if scm._standing.evidence:
+        raise ValueError(
+            f"A question was asked of {scm!r}. Ask the SCM without condition(...), and say which "
+            "units are meant by given=, or what was seen of them by evidence=."
+        )
+    check_options(options)
     inputs = options.get("inputs")
-    if inputs is not None:
+    if inputs is not None and not isinstance(inputs, Mapping):
+        raise TypeError(
+            f"inputs got {type(inputs).__name__}; expected a mapping from the program's arguments to "
+            "values, units first."
+        )
+    if inputs is not None and not scm._core.knows_sites:
         scm.sample(1, inputs=_first_of(inputs, 1), seed=0)
-
-
-def _continuous(scm: SCM, name: str) -> bool:
-    variable = scm.variables[name]
-    return not (variable.discrete or variable.deterministic)
 
 
 def _check_shape(what: str, found: Tensor, units: Population) -> None:

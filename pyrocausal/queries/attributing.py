@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import torch
 from torch import Tensor
 
-from pyrocausal.answers import Effect, normal_interval
+from pyrocausal.answers import Effect, Interval, check_level, normal_interval
 from pyrocausal.engine.evidence import count_of
 from pyrocausal.engine.rows import Layout
 from pyrocausal.engine.structural import StructuralRun
 from pyrocausal.errors import UnknownVariable
 from pyrocausal.noise.streams import draw_seed
-from pyrocausal.queries.shapley import Shares, shapley
+from pyrocausal.queries.asking import introduce
+from pyrocausal.queries.reading import name_of
+from pyrocausal.queries.shapley import EXACT, Shares, shapley
 from pyrocausal.verbs.standing import Standing
 
 if TYPE_CHECKING:
     from pyrocausal.model import SCM
 
 __all__ = ["attribute"]
+
+FEWEST: Final = 20  # draws of the parameters
+FEWER_ORDERS: Final = 20  # orders of many causes, at each of these
+RUNS: Final = 3000  # of the program, that the draws may take where there are more
 
 Score = Literal["value", "tail"]
 
@@ -41,7 +48,8 @@ def attribute(
     Of a unit: each variable's exogenous noise is the unit's own or a fresh draw, and its Shapley
     value is what its own noise adds to the target on average over all orders. Of two models (a
     second SCM in the place of the unit): each mechanism is the first one's or the second's, and
-    the shares sum to the change of the target's mean.
+    the shares sum to the change of the target's mean. What data left open of the parameters is
+    asked at fewer draws of these the more causes there are, 20 at least.
 
     Args:
         scm: The model.
@@ -77,7 +85,9 @@ def attribute(
     """
     from pyrocausal.model import SCM as Model
 
-    if target not in scm.variables:
+    introduce(scm, {"inputs": inputs})
+    check_level(level)
+    if name_of(target, "target") not in scm.variables:
         raise UnknownVariable(target, scm.variables, "attribute")
     if scm.variables[target].unit_shape:
         raise ValueError(f"{target!r} has several numbers a unit; expected a target with one.")
@@ -91,15 +101,21 @@ def attribute(
         )
     above = scm.graph.ancestors(target) | {target}
     causes = [n for n, v in scm.variables.items() if n in above and not v.deterministic]
-    game: _Root | _Change
-    if isinstance(unit, Model):
-        game = _Change(scm, unit, target, causes, inputs, size, seed)
-        text = f"change of E[{target}] by mechanism"
-    else:
-        game = _Root(scm, unit, target, score, inputs, size, seed)
-        text = f"{target} {'less its mean' if score == 'value' else 'as an outlier'}, by noise"
+    change = isinstance(unit, Model)
+
+    def play() -> _Root | _Change:
+        if change:
+            return _Change(scm, unit, target, causes, inputs, size, seed)
+        return _Root(scm, unit, target, score, inputs, size, seed)
+
+    game = play()
     shares = shapley(causes, game, seed)
-    return _effect(shares, causes, text, game, level, seed)
+    models = [scm, unit] if change else [scm]
+    varied = _varied(models, lambda: shapley(causes, play(), seed, FEWER_ORDERS).value, causes)
+    text = f"{target} {'less its mean' if score == 'value' else 'as an outlier'}, by noise"
+    if change:
+        text = f"change of E[{target}] by mechanism"
+    return _effect(shares, causes, text, game, models, varied, level)
 
 
 class _Root:
@@ -132,7 +148,7 @@ class _Root:
         }
         self.value = abduction.factual[target][:, 0, 0].to(torch.float64)
         self.score, self.inputs = score, _repeated(inputs, size)
-        self.seed = seed + 1  # other units than those whose noise was drawn in the abduction
+        self.seed = seed
         self.mean = self._values(frozenset()).mean()
 
     def __call__(self, coalition: frozenset[str]) -> Tensor:
@@ -146,7 +162,8 @@ class _Root:
 
     def _values(self, coalition: frozenset[str]) -> Tensor:
         with self.core.session():
-            query = self.core.query(self.inputs, self.size, self.seed)
+            # Other units than those whose noise was drawn in the abduction.
+            query = self.core.query(self.inputs, self.size, self.seed + 1)
             noise = query.noise(self.size)
             noise.known = {name: self.own[name] for name in coalition}
             run = StructuralRun(query, Layout(self.size, 1), noise)
@@ -198,26 +215,62 @@ class _Change:
         return answer[name]
 
 
+def _varied(
+    models: Sequence[SCM], play: Callable[[], Tensor], causes: Sequence[str]
+) -> Tensor | None:
+    """Return the shares at draws of the parameters, ``(draw, cause)``; None where none are known."""
+    laws = [(model._core.law, model._core) for model in models if model._core.law is not None]
+    if not laws:
+        return None
+    coalitions = 2 ** min(len(causes), EXACT)
+    draws = max(FEWEST, min(len(laws[0][0].draws), RUNS // coalitions))
+    with ExitStack() as stack:
+        puts = [stack.enter_context(law.varying(core)) for law, core in laws]
+        found = []
+        for draw in range(draws):
+            # From both ends: draws of one number and one seed are not independent.
+            for put, at in zip(puts, (draw, -1 - draw), strict=False):
+                put(at)
+            found.append(play())
+    return torch.stack(found)
+
+
 def _effect(
     shares: Shares,
     causes: list[str],
     text: str,
     game: _Root | _Change,
+    models: Sequence[SCM],
+    varied: Tensor | None,
     level: float,
-    seed: int,
 ) -> Effect:
     import pandas as pd
 
+    value, sources = shares.value, {"Monte Carlo": shares.se}
+    said: dict[str, Any] = {}
+    if varied is not None:
+        sources["parameters"] = varied.std(0)
+        said = {"draws of the parameters": len(varied)}
+        if any(m._core.law is not None and m._core.law.method == "posterior" for m in models):
+            value = varied.mean(0)  # the shares themselves are at a single draw of the posterior
+    interval: Interval | None = normal_interval(value, sources, level)
+    if any(model._core.learnt is not None and model._core.law is None for model in models):
+        interval, said = None, {"interval": "none: an SCM was fitted without uncertainty="}
     return Effect(
-        value=shares.value,
+        value=value,
         se=shares.se,
-        interval=normal_interval(shares.value, {"Monte Carlo": shares.se}, level),
+        interval=interval,
         query=text,
         rung=game.rung,
         routes=game.routes,
         assumptions=("the program is the true mechanism of every variable",),
         index=pd.Index(causes, name="variable"),
-        details={"total": shares.total.item(), "draws": game.size, "seed": seed},
+        details={
+            **said,
+            "total": shares.total.item(),
+            "draws": game.size,
+            "seed": game.seed,
+        },
     )
 
 

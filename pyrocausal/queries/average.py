@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 from pyrocausal.answers import Effect
 from pyrocausal.queries.answering import answer, measure_pair
-from pyrocausal.queries.asking import Options, action_on, introduce, pair, question
+from pyrocausal.queries.asking import Options, introduce, question
+from pyrocausal.queries.reading import action_on, name_of, pair
 from pyrocausal.queries.scales import write
 
 if TYPE_CHECKING:
@@ -171,7 +172,7 @@ def _among(
 ) -> Effect:
     introduce(scm, options)
     value, told = pair(values)[side], options.get("given")
-    variable = scm.variables.get(treatment)
+    variable = scm.variables.get(name_of(treatment, "treatment"))
     if variable is not None and not variable.discrete:
         raise ValueError(
             f"{treatment!r} is continuous: no unit has exactly {treatment}={value}. Say which range "
@@ -181,6 +182,6 @@ def _among(
     chosen = options.copy()
     if told is None or isinstance(told, Mapping):
         chosen["given"] = {**(told or {}), treatment: value}
-    else:
+    elif callable(told):
         chosen["given"] = lambda v: told(v) & (v[treatment] == value)
     return ate(scm, treatment, outcome, values=values, **chosen)

@@ -10,16 +10,10 @@ from torch import Tensor
 
 from pyrocausal.answers import Effect
 from pyrocausal.queries.answering import Measured, answer, mean_of
-from pyrocausal.queries.asking import (
-    Asked,
-    Options,
-    Question,
-    action_on,
-    introduce,
-    pair,
-    question,
-)
+from pyrocausal.queries.asking import Asked, Options, Question, introduce, question
 from pyrocausal.queries.couplings import Joint, coupling_of, joint, once_seen, probability
+from pyrocausal.queries.outcomes import continuous
+from pyrocausal.queries.reading import action_on, names_of, number_of, pair
 
 if TYPE_CHECKING:
     from pyrocausal.model import SCM
@@ -231,11 +225,13 @@ def _joint(
     if "scale" in options:
         raise TypeError(f"{name} is a probability and has no scale.")
     introduce(scm, options)
+    if seen is not None and options.get("evidence") is None:
+        _check_levels(scm, treatment, name)
     event = _event(scm, outcome, options.get("inputs"))
     actions = [action_on(treatment, value) for value in pair(values)]
     asked = question(scm, event, actions, options)
     (variable,) = asked.outcome.names
-    named, coupling = coupling_of(scm, variable)
+    coupling = coupling_of(scm, variable)[1]
 
     def measure(asked: Question) -> Measured:
         whole = _among(asked.ask(), actions, seen, name)
@@ -247,8 +243,16 @@ def _joint(
     happened = "" if seen is None else f"{asked.worlds[seen[0]]}, {variable}={seen[1]}"
     told = ", ".join(filter(None, [happened, asked.told]))
     text = f"{name}: P({joint}{f' | {told}' if told else ''})"
-    assumes = (f"the coupling of {named}",)
-    return answer(asked, measure, text, rung=3, assumes=assumes)
+    return answer(asked, measure, text, rung=3, coupled=True)
+
+
+def _check_levels(scm: SCM, treatment: str | Sequence[str], name: str) -> None:
+    for one in names_of(treatment, "treatment"):
+        if one in scm.variables and continuous(scm.variables[one]):
+            raise ValueError(
+                f"{name} is asked of units with one value of the treatment, but {one!r} is "
+                "continuous. Ask with evidence= of units that were seen, or pc.pns(...) of all."
+            )
 
 
 def _among(
@@ -285,9 +289,17 @@ def _measured(
     shares = _shares(asked, actions, worlds, variable, value, coupling)
     treated, control = asked.of(worlds)
     helped = treated * (1 - control) if shares.value is None else shares.value
-    hold = f"any coupling of {variable}; no data can narrow this"
     bounds = shares.lower.mean(), shares.upper.mean()
-    return Measured(*mean_of(asked, helped), asked, bounds, hold)
+    return Measured(*mean_of(asked, helped), asked, bounds, _hold(asked.question, variable))
+
+
+def _hold(question: Question, variable: str) -> str:
+    """Say under what the bounds hold: what lies between shares its noise as the model has it."""
+    others = [name for name in question.between if name != variable]
+    shared = f" with the noise of {', '.join(others)} shared by the worlds" if others else ""
+    if question.scm.variables[variable].deterministic:
+        return f"a function of its causes{shared}"
+    return f"any coupling of {variable}{shared}; no data can narrow this"
 
 
 def _shares(
@@ -299,11 +311,11 @@ def _shares(
     coupling: str | None,
 ) -> Joint:
     """Return each unit's probability of the outcome in the first world alone."""
-    model, factual = asked.question.scm, asked.units.factual
-    inputs = asked.question.inputs
-    treated, control = (probability(model, world, variable, value, inputs) for world in worlds)
+    model, inputs = asked.question.scm, asked.question.inputs
+    treated, control = probability(model, worlds, variable, value, inputs, asked.units.shared)
     shares = joint(treated, control, coupling)
     if asked.chosen is not None or asked.units.draws is not None:
+        factual = asked.units.factual
         at = [
             torch.stack([factual[name] == setting for name, setting in action.items()]).all(0)
             for action in actions
@@ -321,7 +333,8 @@ def _event(scm: SCM, outcome: Any, inputs: Mapping[str, Any] | None) -> dict[str
                 f"outcome got an event on {len(outcome)} variables; expected one, such as "
                 '{"Y": 1}.'
             )
-        return {name: float(value) for name, value in outcome.items()}
+        ((name, value),) = outcome.items()
+        return {name: number_of(value, f"outcome[{name!r}]")}
     if not isinstance(outcome, str):
         raise TypeError(
             f"outcome got {type(outcome).__name__}; expected a variable that is 0 or 1, or an event "

@@ -15,52 +15,57 @@ from pyrocausal.engine.rows import support_of
 if TYPE_CHECKING:
     from pyrocausal.model import SCM
 
-__all__ = ["Joint", "coupling_of", "joint", "once_seen", "probability"]
+__all__ = ["Joint", "coupling_of", "couplings_between", "joint", "once_seen", "probability"]
 
 
 def probability(
     scm: SCM,
-    world: Mapping[str, Tensor],
+    worlds: Sequence[Mapping[str, Tensor]],
     name: str,
     value: float,
     inputs: Mapping[str, Any] | None = None,
-) -> Tensor:
-    """Return how likely a variable is to take a value, given its causes in a world.
+    shared: Mapping[str, Tensor] | None = None,
+) -> list[Tensor]:
+    """Return how likely a variable is to take a value, given its causes in each world.
 
     Args:
         scm: The model.
-        world: The values of all variables, shape ``(unit,)`` or ``(draw, unit)``.
+        worlds: The values of all variables in each, shape ``(unit,)`` or ``(draw, unit)``.
         name: The variable.
         value: The value.
         inputs: The program's arguments by name, units first.
+        shared: The values of the variables that all units share.
 
     Returns:
-        A probability for each unit (and draw), float64.
+        A probability for each unit (and draw) of each world, float64.
 
     Example:
         >>> def trial():
         ...     drug = pyro.sample("drug", dist.Bernoulli(0.5))
         ...     pyro.sample("cured", dist.Bernoulli(0.25 + 0.5 * drug))
         >>> world = {"drug": torch.tensor([0.0, 1.0]), "cured": torch.tensor([0.0, 0.0])}
-        >>> probability(pc.SCM(trial), world, "cured", 1.0)
-        tensor([0.2500, 0.7500], dtype=torch.float64)
+        >>> probability(pc.SCM(trial), [world], "cured", 1.0)
+        [tensor([0.2500, 0.7500], dtype=torch.float64)]
     """
     variables = scm.variables
     if variables[name].deterministic:
-        return (world[name] == value).to(torch.float64)
-    shape = world[name].shape
+        return [(world[name] == value).to(torch.float64) for world in worlds]
+    shape = worlds[0][name].shape
     # Setting all others leaves one term of the density: that of the outcome.
-    rows = {n: v.reshape(-1, *v.shape[len(shape) :]) for n, v in world.items() if n != name}
-    drawn = {n: v for n, v in rows.items() if not variables[n].deterministic}
-    outcome = torch.full_like(world[name].reshape(-1), value)
+    drawn = {
+        other: torch.stack([world[other] for world in worlds]).flatten(0, len(shape))
+        for other in worlds[0]
+        if other != name and not variables[other].deterministic
+    } | {n: v for n, v in (shared or {}).items() if not variables[n].deterministic}
+    outcome = torch.full_like(torch.stack([world[name] for world in worlds]).flatten(), value)
     alone = scm.do(drawn) if drawn else scm
     again = _repeated(inputs, shape[-1], len(outcome))
     density = alone.log_prob({**drawn, name: outcome}, inputs=again)
-    return density.to(torch.float64).exp().reshape(shape)
+    return list(density.to(torch.float64).exp().reshape(len(worlds), *shape))
 
 
 def _repeated(inputs: Mapping[str, Any] | None, units: int, rows: int) -> Mapping[str, Any] | None:
-    """Repeat the inputs of the units for each draw."""
+    """Repeat the inputs of the units for each draw and world."""
     if inputs is None or units == rows:
         return inputs
     tensors = {name: torch.as_tensor(value) for name, value in inputs.items()}
@@ -134,6 +139,12 @@ def once_seen(
     chance = torch.where(second & stayed, 1 - control, chance)
     possible = ~((first & stayed) | (second & came))
     return joint.map(lambda share: (share / chance).clamp(max=1) * possible)
+
+
+def couplings_between(scm: SCM, names: Sequence[str]) -> tuple[str, ...]:
+    """Say which couplings an answer rests on: those of the discrete ones of some variables."""
+    coupled = [coupling_of(scm, name)[0] for name in names if scm.variables[name].discrete]
+    return (f"the coupling of {', '.join(coupled)}",) if coupled else ()
 
 
 def coupling_of(scm: SCM, name: str) -> tuple[str, str | None]:

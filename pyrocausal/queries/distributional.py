@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from numbers import Real
 from typing import TYPE_CHECKING, Any, Literal, Unpack
 
 import torch
@@ -11,7 +12,9 @@ from torch import Tensor
 from pyrocausal.answers import Effect
 from pyrocausal.interventions import Grid
 from pyrocausal.queries.answering import Measured, answer, mean_of
-from pyrocausal.queries.asking import Asked, Options, Question, action_on, pair, question
+from pyrocausal.queries.asking import Asked, Options, Question, question
+from pyrocausal.queries.quantiles import quantile, quantile_error
+from pyrocausal.queries.reading import action_on, name_of, number_of, pair
 
 if TYPE_CHECKING:
     from pyrocausal.model import SCM
@@ -59,7 +62,9 @@ def quantile_effect(
     """
     import pandas as pd
 
-    levels = [float(q)] if isinstance(q, int | float) else [float(one) for one in q]
+    single = isinstance(q, Real)
+    listed = [q] if single else _listed(q, "q", "[0.1, 0.9]")
+    levels = [number_of(one, "q") for one in listed]
     if not levels or not all(0 < one < 1 for one in levels):
         raise ValueError(f"q got {q!r}; expected probabilities between 0 and 1, such as 0.5.")
     if of not in ("marginal", "individual"):
@@ -74,7 +79,6 @@ def quantile_effect(
         worlds = whole.outcomes()
         parts = [_quantile(whole, worlds, one, of) for one in levels]
         value, error = (torch.stack(part) for part in zip(*parts, strict=True))
-        single = isinstance(q, int | float)
         return Measured(value[0] if single else value, error[0] if single else error, whole)
 
     if of == "individual":
@@ -82,9 +86,11 @@ def quantile_effect(
         text = f"quantile of {one} - {other}"
     else:
         text = " - ".join(f"Q{asked.mean(world)[1:]}" for world in (0, 1))
-    shown = f"{text}, q={levels[0]:g}" if isinstance(q, int | float) else text
-    index = None if isinstance(q, int | float) else pd.Index(levels, name="q")
-    return answer(asked, measure, shown, rung=3 if of == "individual" else None, index=index)
+    shown = f"{text}, q={levels[0]:g}" if single else text
+    index = None if single else pd.Index(levels, name="q")
+    individual = of == "individual"
+    rung = 3 if individual else None
+    return answer(asked, measure, shown, rung=rung, index=index, coupled=individual)
 
 
 def dose_response(
@@ -122,12 +128,14 @@ def dose_response(
     """
     import pandas as pd
 
-    values = list(doses.values) if isinstance(doses, Grid) else list(doses)
+    given = doses.values if isinstance(doses, Grid) else doses
+    values = [number_of(dose, "doses") for dose in _listed(given, "doses", "[0.0, 1.0]")]
     if not values:
         raise ValueError("dose_response() got no doses. Give some, such as doses=[0.0, 1.0].")
     if "scale" in options:
         raise TypeError("dose_response() is a mean at each dose and has no scale.")
-    asked = question(scm, outcome, [{treatment: value} for value in values], options)
+    name = name_of(treatment, "treatment")
+    asked = question(scm, outcome, [{name: value} for value in values], options)
 
     def measure(asked: Question) -> Measured:
         whole = asked.ask()
@@ -136,26 +144,20 @@ def dose_response(
         return Measured(value, error, whole)
 
     text = asked.mean(0).replace(asked.worlds[0], f"{treatment}=d", 1)
-    index = pd.Index([float(value) for value in values], name=treatment)
+    index = pd.Index(values, name=treatment)
     return answer(asked, measure, text, index=index)
 
 
 def _quantile(asked: Asked, worlds: list[Tensor], q: float, of: str) -> tuple[Tensor, Tensor]:
     """Return a quantile, or a difference of two, and its Monte Carlo error."""
-    if of == "individual":
-        effects = worlds[0] - worlds[1]
-        value = effects.quantile(q)
-        return value, mean_of(asked, _influence(effects, value, q))[1]
-    values = [outcomes.quantile(q) for outcomes in worlds]
-    pulls = [_influence(y, at, q) for y, at in zip(worlds, values, strict=True)]
-    return values[0] - values[1], mean_of(asked, pulls[0] - pulls[1])[1]
+    outcomes = [worlds[0] - worlds[1]] if of == "individual" else worlds
+    found = [quantile(values.flatten(), q) for values in outcomes]
+    error = quantile_error(outcomes, q, lambda share: mean_of(asked, share)[1])
+    return found[0] - found[1] if len(found) > 1 else found[0], error
 
 
-def _influence(outcomes: Tensor, at: Tensor, q: float) -> Tensor:
-    """Return each unit's pull on the quantile, ``(q - 1{y <= Q}) / f(Q)``."""
-    share = min(0.5 * min(q, 1 - q), outcomes.numel() ** -0.3)
-    ends = torch.tensor([q - share, q + share], dtype=outcomes.dtype, device=outcomes.device)
-    low, high = outcomes.quantile(ends)
-    sparsity = (high - low) / (2 * share)  # 1 / f(Q), by the difference quotient of quantiles
-    pulls: Tensor = sparsity * (q - (outcomes <= at).to(outcomes.dtype))
-    return pulls
+def _listed(found: Any, where: str, example: str) -> list[Any]:
+    """Read a list of numbers, such as the doses."""
+    if isinstance(found, str | Mapping) or not isinstance(found, Iterable):
+        raise TypeError(f"{where} got {found!r}; expected a list of numbers, such as {example}.")
+    return list(found)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Unpack
 
 import torch
@@ -84,12 +85,14 @@ def _mean(scm: SCM, query: Expression, options: Options) -> Effect:
         if potential.name not in scm.variables:
             raise UnknownVariable(potential.name, scm.variables, "Y")
     asked = question(scm, lambda values: next(iter(values.values())), _actions(potentials), plain)
+    asked = replace(asked, nested=True)
     text = _text(query, told, asked)
 
     def measure(asked: Question) -> Measured:
         return _measure(asked, query, told)
 
-    return answer(asked, measure, text, rung=_rung(asked, query, told))
+    rung = _rung(asked, query, told)
+    return answer(asked, measure, text, rung=rung, coupled=rung == 3)
 
 
 def _measure(asked: Question, query: Expression, told: Any) -> Measured:

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any, Unpack
 import torch
 from torch import Tensor
 
-from pyrocausal.answers import Effect, Interval
-from pyrocausal.queries.asking import Options, action_on, pair, question
+from pyrocausal.answers import Effect
+from pyrocausal.queries.answering import Measured, answer
+from pyrocausal.queries.asking import Options, Question, question
+from pyrocausal.queries.reading import action_on, pair
 from pyrocausal.queries.scales import Scale, compare, standard_error, write
 
 if TYPE_CHECKING:
@@ -28,8 +30,9 @@ def ite(
 ) -> Effect:
     """Return each unit's own effect, ``Y(x) - Y(x')`` given its evidence; rung 3.
 
-    Where the evidence leaves the effect random, the value is its mean, and the interval holds the
-    unit's effect with probability ``level``.
+    Where the evidence leaves the effect random, the value is its mean. The interval holds the
+    unit's own effect with probability ``level``, over its noise and over what data left open of the
+    parameters, where the SCM was fitted with ``uncertainty=``.
 
     Args:
         scm: The model.
@@ -64,31 +67,25 @@ def ite(
         )
     actions = [action_on(treatment, value) for value in pair(values)]
     asked = question(scm, outcome, actions, options)
-    whole = asked.ask()
-    units = whole.units
-    treated, control = whole.outcomes()
-    draws = len(treated)
-    labels = pd.RangeIndex(units.size, name="unit") if units.units is None else units.units
+    with scm._core.session():
+        seen = scm._core.read(asked.evidence, asked.inputs)
+    labels = pd.RangeIndex(seen.units, name="unit") if seen.labels is None else seen.labels
     one, other = (asked.outcome.named(world).text for world in asked.worlds)
-    return Effect(
-        value=compare(treated.mean(0), control.mean(0), asked.scale),
-        se=_errors(treated, control, asked.scale) if draws > 1 else None,
-        interval=_spread(treated - control, asked.level) if asked.scale == "difference" else None,
-        query=f"{write(one, other, asked.scale)}, unit by unit",
-        rung=3,
-        routes=units.routes,
-        assumptions=units.assumptions,
-        index=labels,
-        details={"draws": draws, "seed": asked.seed},
-    )
+    text = f"{write(one, other, asked.scale)}, unit by unit"
+    return answer(asked, _measure, text, rung=3, index=labels)
+
+
+def _measure(asked: Question) -> Measured:
+    whole = asked.ask()
+    treated, control = whole.outcomes()
+    value = compare(treated.mean(0), control.mean(0), asked.scale)
+    error = torch.zeros_like(value)
+    if len(treated) > 1:
+        error = _errors(treated, control, asked.scale)
+    spread = treated - control if asked.scale == "difference" else None
+    return Measured(value, error, whole, spread=spread)
 
 
 def _errors(treated: Tensor, control: Tensor, scale: Scale) -> Tensor:
     pairs = zip(treated.unbind(1), control.unbind(1), strict=True)
     return torch.stack([standard_error(one, other, scale) for one, other in pairs])
-
-
-def _spread(effects: Tensor, level: float) -> Interval:
-    tails = torch.tensor([(1 - level) / 2, (1 + level) / 2], dtype=effects.dtype)
-    lower, upper = effects.quantile(tails.to(effects.device), dim=0)
-    return Interval(lower, upper, level)

@@ -11,8 +11,9 @@ from pyrocausal.answers import Effect
 from pyrocausal.errors import UnknownVariable
 from pyrocausal.interventions import Edge
 from pyrocausal.queries.answering import Measured, answer, compared
-from pyrocausal.queries.asking import Options, Question, action_on, pair, question
+from pyrocausal.queries.asking import Options, Question, introduce, question
 from pyrocausal.queries.average import contrast
+from pyrocausal.queries.reading import action_on, names_of, pair
 from pyrocausal.queries.scales import write
 
 if TYPE_CHECKING:
@@ -130,6 +131,7 @@ def cde(
     Raises:
         UnknownVariable: A name that is no variable.
         TypeError: Mediators without values.
+        ValueError: The treatment among the mediators.
 
     Example:
         >>> def plant():
@@ -144,6 +146,9 @@ def cde(
             f"cde() got mediators={mediators!r}; expected a mapping from mediator to the value that "
             'it is held at, such as {"M": 0.0}.'
         )
+    both = [name for name in mediators if name in names_of(treatment, "treatment")]
+    if both:
+        raise ValueError(f"cde() got {both[0]!r} as treatment and as mediator; expected others.")
     do, versus = ({**action_on(treatment, value), **mediators} for value in pair(values))
     return contrast(scm, outcome, do, versus, **options)
 
@@ -188,14 +193,15 @@ def path_effect(
         Pearl (2001), Direct and Indirect Effects; Avin, Shpitser, Pearl (2005), Identifiability of
         Path-Specific Effects.
     """
+    introduce(scm, options)
     carrying = _checked_edges(scm, edges)
 
-    def world(asked: Question, treated: Values, control: Values) -> Any:
+    def world(asked: Question, control: Values) -> Any:
         do = asked.actions[0]
         return (do, *_held_edges(asked, do, carrying, control))
 
     via = ", ".join(f"{tail} -> {head}" for tail, head in edges) or "no edge"
-    return _nested(world, f"via {via}", scm, treatment, outcome, values, options)
+    return _nested(world, 1, f"via {via}", scm, treatment, outcome, values, options)
 
 
 def _natural(
@@ -208,20 +214,21 @@ def _natural(
     options: Options,
 ) -> Effect:
     """Compare control with a world in which treatment and mediators follow different values."""
+    introduce(scm, options)
     names = _mediators(scm, treatment, outcome, mediators)
     base = action_on(treatment, pair(values)[indirect])
 
-    def world(asked: Question, treated: Values, control: Values) -> Any:
-        source = treated if indirect else control
+    def world(asked: Question, source: Values) -> Any:
         return {**base, **{name: source[name] for name in names}}
 
     shown = ", ".join(names) or "no mediator"
     text = f"{shown} {'alone follows' if indirect else 'kept'}"
-    return _nested(world, text, scm, treatment, outcome, values, options)
+    return _nested(world, 1 - indirect, text, scm, treatment, outcome, values, options)
 
 
 def _nested(
-    world: Callable[[Question, Values, Values], Any],
+    world: Callable[[Question, Values], Any],
+    source: int,
     text: str,
     scm: SCM,
     treatment: str | Sequence[str],
@@ -229,15 +236,15 @@ def _nested(
     values: tuple[Any, Any],
     options: Options,
 ) -> Effect:
-    """Compare a world that is made of what the treated and the control one hold with control."""
+    """Compare a world, made of what the treated (0) or the control one (1) holds, with control."""
     actions = [action_on(treatment, value) for value in pair(values)]
     whole = question(scm, outcome, actions, options)
 
     def measure(now: Question) -> Measured:
         asked = now.ask()
-        treated, control = asked.units.worlds(actions)
-        (mixed,) = asked.units.worlds([world(now, treated, control)])
-        return compared(asked, *asked.of([mixed, control]))
+        plain = asked.units.worlds(actions[source:])
+        (mixed,) = asked.units.worlds([world(now, plain[0])])
+        return compared(asked, *asked.of([mixed, plain[-1]]))
 
     do, versus = whole.worlds
     one, other = (
@@ -250,8 +257,8 @@ def _nested(
 def _mediators(
     scm: SCM, treatment: str | Sequence[str], outcome: Any, mediators: str | Sequence[str]
 ) -> list[str]:
-    treatments = [treatment] if isinstance(treatment, str) else list(treatment)
-    named = [mediators] if isinstance(mediators, str) else list(mediators)
+    treatments = names_of(treatment, "treatment")
+    named = names_of(mediators, "mediators")
     for name in [*treatments, *named]:
         if name not in scm.variables:
             raise UnknownVariable(name, scm.variables, "mediators")
@@ -259,6 +266,9 @@ def _mediators(
     above = frozenset(scm.graph.nodes)
     if isinstance(outcome, str | Mapping):
         ends = [outcome] if isinstance(outcome, str) else list(outcome)
+        for end in ends:
+            if end not in scm.variables:
+                raise UnknownVariable(end, scm.variables, "outcome")
         above = frozenset().union(*(scm.graph.ancestors(end) for end in ends)) - {*ends}
     between = [n for n in scm.variables if n in (below & above) - {*treatments}]
     for name in named:
@@ -272,6 +282,12 @@ def _mediators(
 
 def _checked_edges(scm: SCM, edges: Collection[tuple[str, str]]) -> frozenset[tuple[str, str]]:
     graph = scm.graph
+    listed = isinstance(edges, Collection) and not isinstance(edges, str)
+    if not listed or not all(_is_pair(edge) for edge in edges):
+        raise TypeError(
+            f"edges got {edges!r}; expected pairs of a cause and its effect, such as "
+            '[("X", "M"), ("M", "Y")].'
+        )
     for tail, head in edges:
         for name in (tail, head):
             if name not in graph:
@@ -282,6 +298,10 @@ def _checked_edges(scm: SCM, edges: Collection[tuple[str, str]]) -> frozenset[tu
                 f"{', '.join(f'{a} -> {b}' for a, b in graph.edges)}."
             )
     return frozenset(edges)
+
+
+def _is_pair(edge: Any) -> bool:
+    return isinstance(edge, tuple | list) and len(edge) == 2
 
 
 def _held_edges(

@@ -9,9 +9,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from pyrocausal.engine.tracing import Variable
 from pyrocausal.errors import UnknownVariable
+from pyrocausal.queries.reading import number_of
 
-__all__ = ["Condition", "Outcome", "read_condition", "read_outcome"]
+__all__ = ["Condition", "Outcome", "continuous", "read_condition", "read_outcome"]
 
 Values = Mapping[str, Tensor]
 
@@ -66,7 +68,7 @@ class Condition:
         return self.function(values)
 
 
-def read_outcome(outcome: Any, variables: Mapping[str, Any]) -> Outcome:
+def read_outcome(outcome: Any, variables: Mapping[str, Variable]) -> Outcome:
     """Read what a user passed as outcome.
 
     Args:
@@ -84,16 +86,28 @@ def read_outcome(outcome: Any, variables: Mapping[str, Any]) -> Outcome:
         return Outcome(outcome, (outcome,), lambda values: values[outcome])
     if isinstance(outcome, Mapping):
         condition = _event(outcome, variables, "outcome")
+        for name, value in outcome.items():
+            if continuous(variables[name]):
+                raise ValueError(
+                    f"outcome {name!r} is continuous: {name}={value} has probability 0. Give a "
+                    f"function, such as lambda v: v[{name!r}] > 0.5, or make it a site of the program."
+                )
         return Outcome(condition.text, condition.names, condition.function, event=True)
     if callable(outcome):
-        return Outcome(_name(outcome), (), lambda values: _numbers(outcome(values), values))
+
+        def numbers(values: Values) -> Tensor:
+            return _numbers(outcome(_Reading(values, variables, "outcome")), values)
+
+        return Outcome(_name(outcome), (), numbers)
     raise TypeError(
         f"outcome got {type(outcome).__name__}; expected the name of a variable, an event such as "
         '{"Y": 1}, or a function of the values of a world.'
     )
 
 
-def read_condition(given: Any, variables: Mapping[str, Any], example: Values) -> Condition | None:
+def read_condition(
+    given: Any, variables: Mapping[str, Variable], example: Values
+) -> Condition | None:
     """Read what a user passed as ``given``.
 
     Args:
@@ -114,7 +128,7 @@ def read_condition(given: Any, variables: Mapping[str, Any], example: Values) ->
             f"given got {type(given).__name__}; expected a mapping from variable to value, or a "
             'predicate such as lambda v: v["age"] > 50.'
         )
-    reading = _Reading(example, variables)
+    reading = _Reading(example, variables, "given")
     found = given(reading)
     if not isinstance(found, Tensor) or found.dtype != torch.bool:
         raise TypeError(
@@ -123,18 +137,19 @@ def read_condition(given: Any, variables: Mapping[str, Any], example: Values) ->
             'booleans, one a unit, such as v["age"] > 50.'
         )
     names = tuple(reading.names)
-    return Condition(f"{_name(given)}({', '.join(names)})", names, lambda values: given(values))
+    return Condition(f"{_name(given)}({', '.join(names)})", names, given)
 
 
 class _Reading(Mapping[str, Tensor]):
     """Values that note which of them are read."""
 
-    def __init__(self, values: Values, variables: Mapping[str, Any]) -> None:
-        self.values_, self.variables, self.names = values, variables, dict[str, None]()
+    def __init__(self, values: Values, variables: Mapping[str, Variable], where: str) -> None:
+        self.values_, self.variables, self.where = values, variables, where
+        self.names = dict[str, None]()
 
     def __getitem__(self, name: str) -> Tensor:
         if name not in self.values_:
-            raise UnknownVariable(name, self.variables, "given")
+            raise UnknownVariable(name, self.variables, self.where)
         self.names[name] = None
         return self.values_[name]
 
@@ -145,21 +160,27 @@ class _Reading(Mapping[str, Tensor]):
         return len(self.values_)
 
 
-def _event(event: Mapping[str, Any], variables: Mapping[str, Any], where: str) -> Condition:
+def continuous(variable: Variable) -> bool:
+    """Say whether no single value of a variable has a probability."""
+    return not (variable.discrete or variable.deterministic)
+
+
+def _event(event: Mapping[str, Any], variables: Mapping[str, Variable], where: str) -> Condition:
     if not event:
         raise ValueError(f'{where} is an empty mapping; expected a variable, such as {{"Y": 1}}.')
     for name in event:
         _check_scalar(name, variables, where)
-    text = ", ".join(f"{name}={value:g}" for name, value in event.items())
+    settings = {name: number_of(value, f"{where}[{name!r}]") for name, value in event.items()}
+    text = ", ".join(f"{name}={value:g}" for name, value in settings.items())
 
     def function(values: Values) -> Tensor:
-        hits = [values[name] == value for name, value in event.items()]
+        hits = [values[name] == value for name, value in settings.items()]
         return torch.stack(hits).all(0)
 
     return Condition(text, tuple(event), function)
 
 
-def _check_scalar(name: str, variables: Mapping[str, Any], where: str = "outcome") -> None:
+def _check_scalar(name: str, variables: Mapping[str, Variable], where: str = "outcome") -> None:
     if name not in variables:
         raise UnknownVariable(name, variables, where)
     shape = variables[name].unit_shape

@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 import torch
 from torch import Tensor
 
-from pyrocausal.engine.abduction import Abduction
 from pyrocausal.noise.streams import draw_seed
 from pyrocausal.verbs.fitted import unwarned
+from pyrocausal.verbs.posterior import shared_sites
 
 if TYPE_CHECKING:
+    from pyrocausal.inference import Quality
     from pyrocausal.model import SCM
 
-__all__ = ["Population", "alike", "evidenced", "sampled"]
+__all__ = ["Population", "alike", "evidenced", "sampled", "settles"]
 
 Values = Mapping[str, Tensor]
 
-FEWEST_DRAWS: Final = 100
+DETERMINED: Final = ("exact", "deterministic", "posterior")  # routes to noise that is no draw
 
 
 class Population:
@@ -35,11 +36,14 @@ class Population:
             themselves.
         units: Labels of the units, a pandas index, where they have some.
         routes: Variable to the way its noise was had.
+        quality: How well what was not seen is inferred; ``None`` where nothing is.
         assumptions: What the worlds rest on and the data can't check.
+        shared: The values of the variables that all units share.
     """
 
     draws: int | None = None
     units: Any = None
+    quality: Quality | None = None
 
     def __init__(
         self, scm: SCM, size: int, inputs: Mapping[str, Any] | None, seed: int | None
@@ -48,13 +52,15 @@ class Population:
         self.seed = draw_seed() if seed is None else seed
         self.routes: Mapping[str, str] = {}
         self.assumptions: tuple[str, ...] = ()
+        self.shared: Values = {}
 
     @cached_property
     def factual(self) -> Values:
         """The values of all variables in the factual world, shape ``(unit, ...)``."""
         answer = self.scm.sample(self.size, inputs=self.inputs, latent=True, seed=self.seed)
         self.assumptions = answer.assumptions
-        return answer
+        self.shared = {name: answer[name] for name in answer.shared}
+        return {name: value for name, value in answer.items() if name not in answer.shared}
 
     def worlds(self, interventions: Sequence[Any]) -> list[Values]:
         """Return the values of all variables in each world, shape ``(unit, ...)``."""
@@ -63,6 +69,7 @@ class Population:
                 self.size, inputs=self.inputs, latent=True, seed=self.seed
             )
         self.assumptions = answer.assumptions
+        self.shared = {name: answer[name] for name in answer.shared}
         return _apart(answer, answer.shared, 0, len(interventions))
 
 
@@ -77,17 +84,15 @@ class Evidenced(Population):
         scm: SCM,
         evidence: Any,
         inputs: Mapping[str, Any] | None,
-        draws: Callable[[Abduction], int],
+        draws: int,
         seed: int | None,
     ) -> None:
         super().__init__(scm, 0, inputs, seed)
-        self.evidence = evidence
-        abduction = self._abduct(1)
-        self.size, self.units = abduction.evidence.units, abduction.evidence.labels
-        self.draws = draws(abduction)
-        if self.draws > 1:
-            abduction = self._abduct(self.draws)
-        self.abduction, self.routes = abduction, abduction.routes
+        self.evidence, self.draws = evidence, draws
+        self.abduction = scm.abduct(evidence, inputs=inputs, num_draws=draws, seed=self.seed)
+        self.size, self.units = self.abduction.evidence.units, self.abduction.evidence.labels
+        self.routes, self.quality = self.abduction.routes, self.abduction.quality
+        self.shared = self.abduction.shared
 
     @cached_property
     def factual(self) -> Values:
@@ -99,7 +104,7 @@ class Evidenced(Population):
                 self.evidence,
                 list(interventions),
                 inputs=self.inputs,
-                num_draws=self.draws or 1,
+                num_draws=self.abduction.draws,
                 abduction=self.abduction,
                 seed=self.seed,
             )
@@ -109,9 +114,6 @@ class Evidenced(Population):
             for name, value in answer.items()
         }
         return _apart(values, answer.shared, 1, len(interventions))
-
-    def _abduct(self, draws: int) -> Abduction:
-        return self.scm.abduct(self.evidence, inputs=self.inputs, num_draws=draws, seed=self.seed)
 
 
 class Alike(Evidenced):
@@ -145,6 +147,8 @@ def evidenced(
     inputs: Mapping[str, Any] | None = None,
     num_samples: int = 10_000,
     seed: int | None = None,
+    *,
+    each: int = 100,
 ) -> Population:
     """Return units that were seen.
 
@@ -152,17 +156,46 @@ def evidenced(
         scm: The model.
         evidence: Mapping or DataFrame of the units' variables, units first; NaN where missing.
         inputs: The program's arguments by name, units first.
-        num_samples: About how many draws of all units together to take, where the evidence leaves
-            noise random; at least 100 a unit.
+        num_samples: About how many draws of all units together to take.
         seed: Gives the same draws again.
+        each: How many draws of each unit, at least; 1 where the evidence leaves no noise random.
+
+    Raises:
+        ValueError: Random noise in a program with variables that all units share.
     """
+    if each == 1:
+        return Evidenced(scm, evidence, inputs, 1, seed)
+    with scm._core.session():
+        units = scm._core.read(evidence, inputs).units
+    if shared_sites(scm._core):
+        raise ValueError(
+            f"The evidence leaves noise of the units random, and {', '.join(shared_sites(scm._core))} "
+            "is shared by all of them. Ask scm.counterfactual(evidence, do, num_draws=...), which "
+            "draws both."
+        )
+    return Evidenced(scm, evidence, inputs, max(each, num_samples // units), seed)
 
-    def draws(abduction: Abduction) -> int:
-        if all(route == "exact" for route in abduction.routes.values()):
-            return 1
-        return max(FEWEST_DRAWS, num_samples // abduction.evidence.units)
 
-    return Evidenced(scm, evidence, inputs, draws, seed)
+def settles(
+    scm: SCM, evidence: Any, inputs: Mapping[str, Any] | None, moved: Collection[str]
+) -> bool:
+    """Say whether what was seen of some units determines all their noise that matters.
+
+    A variable that was seen keeps its value, whatever its noise, unless some world moves it.
+
+    Args:
+        scm: The model.
+        evidence: What was seen.
+        inputs: The program's arguments.
+        moved: The variables that some world moves, without those that all worlds set.
+    """
+    with scm._core.session():
+        seen = scm._core.read(evidence, inputs)
+    if seen.observed or seen.limits:
+        return False
+    still = seen.values.keys() - set(moved)
+    routes = scm.plan(list(seen.values)).routes
+    return all(name in still or how in DETERMINED for name, how in routes.items())
 
 
 def alike(
@@ -182,7 +215,7 @@ def alike(
         seed: Gives the same units again.
     """
     evidence = {name: torch.full((size,), float(value)) for name, value in seen.items()}
-    population = Alike(scm, evidence, inputs, lambda abduction: 1, seed)
+    population = Alike(scm, evidence, inputs, 1, seed)
     population.draws = None
     return population
 

@@ -34,13 +34,14 @@ class Shares:
     total: Tensor
 
 
-def shapley(players: Sequence[str], game: Game, seed: int) -> Shares:
+def shapley(players: Sequence[str], game: Game, seed: int, orders: int = ORDERS) -> Shares:
     """Return the Shapley values of a game that is played on draws.
 
     Args:
         players: Their names.
         game: From a coalition to what it is worth, one number for each draw of chance.
         seed: Of the random orders, where there are more than 8 players.
+        orders: Number of these.
 
     Example:
         >>> worth = {"a": 1.0, "b": 2.0}
@@ -58,8 +59,10 @@ def shapley(players: Sequence[str], game: Game, seed: int) -> Shares:
             known[coalition] = game(coalition)
         return known[coalition]
 
-    exact = len(players) <= EXACT
-    gains = _all_coalitions(players, worth) if exact else _random_orders(players, worth, seed)
+    if len(players) <= EXACT:
+        gains = _all_coalitions(players, worth)
+    else:  # too many coalitions to ask all
+        gains = _random_orders(players, worth, seed, orders)
     total = worth(frozenset(players)).mean() - worth(frozenset()).mean()
     return Shares(gains.mean(1), gains.std(1) / gains.shape[1] ** 0.5, total)
 
@@ -79,11 +82,11 @@ def _all_coalitions(players: Sequence[str], worth: Game) -> Tensor:
     return torch.stack(rows)
 
 
-def _random_orders(players: Sequence[str], worth: Game, seed: int) -> Tensor:
+def _random_orders(players: Sequence[str], worth: Game, seed: int, orders: int) -> Tensor:
     """Return each player's mean gain in each of many orders, shape ``(player, order)``."""
     generator = torch.Generator().manual_seed(seed % 2**63)
-    gains = torch.zeros(len(players), ORDERS, dtype=worth(frozenset()).dtype)
-    for column in range(ORDERS):
+    gains = torch.zeros(len(players), orders, dtype=worth(frozenset()).dtype)
+    for column in range(orders):
         before = frozenset[str]()
         for place in torch.randperm(len(players), generator=generator).tolist():
             after = before | {players[place]}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final, Unpack
 
@@ -12,7 +12,8 @@ from torch import Tensor
 from pyrocausal.answers import Effect
 from pyrocausal.errors import UnknownVariable
 from pyrocausal.queries.answering import Measured, answer, compared
-from pyrocausal.queries.asking import Asked, Options, action_on, introduce, pair, question
+from pyrocausal.queries.asking import Asked, Options, introduce, question
+from pyrocausal.queries.reading import action_on, name_of, number_of, pair
 from pyrocausal.queries.scales import write
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ def cate(
 
 
 def _check_modifier(by: str, scm: SCM) -> None:
-    if by not in scm.variables:
+    if name_of(by, "by") not in scm.variables:
         raise UnknownVariable(by, scm.variables, "by")
     if scm.variables[by].unit_shape:
         raise ValueError(f"by {by!r} has several numbers a unit; expected one.")
@@ -122,10 +123,19 @@ def _groups(
         shares = torch.linspace(0, 1, bins + 1, dtype=torch.float64)
         limits = modifier.double().flatten().quantile(shares.to(modifier.device)).tolist()
     else:
-        limits = [float(limit) for limit in bins]
+        limits = _limits(bins)
     shown = [float(f"{limit:.4g}") for limit in limits]
     ranges = pd.IntervalIndex.from_breaks(shown, closed="left", name=by)
     return list(pairwise(limits)), ranges
+
+
+def _limits(bins: Any) -> list[float]:
+    if isinstance(bins, str) or not isinstance(bins, Iterable):
+        raise TypeError(f"bins got {bins!r}; expected a number of ranges, or their limits.")
+    limits = [number_of(limit, "bins") for limit in bins]
+    if len(limits) < 2 or not all(low < high for low, high in pairwise(limits)):
+        raise ValueError(f"bins got the limits {limits}; expected two or more that rise.")
+    return limits
 
 
 def _measure(asked: Asked, by: str, groups: Sequence[tuple[float, float]]) -> Measured:

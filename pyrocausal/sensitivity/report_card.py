@@ -174,9 +174,11 @@ class SensitivityReport:
             ModuleNotFoundError: matplotlib is not installed.
             ValueError: Another ``of``, or ``"odds"`` of a treatment that isn't 0 or 1.
         """
-        from pyrocausal.sensitivity.pictures import draw
+        from pyrocausal.plot.confounding import sensitivity_contours, sensitivity_odds
 
-        return draw(self, of, ax)
+        if of == "odds":
+            return sensitivity_odds(self, ax)
+        return sensitivity_contours(self, of, ax)
 
     def card(self) -> list[tuple[str, str]]:
         """Return the lines of the card, each a label and its text."""

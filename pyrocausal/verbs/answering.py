@@ -13,7 +13,7 @@ from pyrocausal.engine.counterfactual import Prediction, predict, unmoved
 from pyrocausal.engine.evidence import Evidence
 from pyrocausal.engine.querying import SMALL, Query, Tensors
 from pyrocausal.engine.rows import over_events, units_where
-from pyrocausal.inference import METHODS, Completion, Method, complete, patterns_of
+from pyrocausal.inference import METHODS, Completion, Method, Quality, complete, patterns_of
 from pyrocausal.interventions import Set, World, read_worlds, targets
 from pyrocausal.naming import (
     describe_couplings,
@@ -32,6 +32,7 @@ from pyrocausal.verbs.chunking import (
 )
 from pyrocausal.verbs.core import Core, probing_again
 from pyrocausal.verbs.fitted import warn_if_unidentified
+from pyrocausal.verbs.limiting import without_cdf
 from pyrocausal.verbs.posterior import (
     number_of,
     posterior_runs,
@@ -95,7 +96,7 @@ def counterfactual(
             chosen = core.chosen(prediction.values, variables, latent=True)
             kept = factual if count == seen.units else {name: factual[name] for name in chosen}
             found = {"values": chosen, "natural": prediction.natural, "factual": dict(kept)}
-            return found, (abductions[0], prediction.redrawn)
+            return found, (_told_by_all(abductions), prediction.redrawn)
 
         size = seen.units
         if not grad and nothing_missing(core, standing, seen):
@@ -116,7 +117,7 @@ def counterfactual(
         natural=_squeeze(found["natural"], kept),
         factual=_squeeze(found["factual"], {**kept, "world": False}),
         dims=tuple(name for name, there in kept.items() if there),
-        query=f"V(do({describe_worlds(worlds)})) given {describe_evidence(seen.values)}",
+        query=f"V(do({describe_worlds(worlds)})) given {describe_evidence(seen.told)}",
         rung=3,
         seed=query.seed,
         routes=routes,
@@ -235,7 +236,8 @@ def nothing_missing(core: Core, standing: Standing, seen: Evidence) -> bool:
     """Say whether nothing has to be inferred that is told by all units together."""
     world = standing.worlds[0]
     above = ancestors_in(core.graph, world) if world else core.ancestors
-    return check_complete(above, seen, core.anatomy.variables, core.latent, world)
+    whole = check_complete(above, seen, core.anatomy.variables, core.latent, world)
+    return whole and not without_cdf(core, seen)
 
 
 def _completion(
@@ -250,8 +252,8 @@ def _completion(
     alike: bool,
 ) -> Completion | None:
     """Infer what is missing above the evidence; ``None`` where nothing is."""
-    variables = core.anatomy.variables
-    if check_complete(above, seen, variables, core.latent, world):
+    variables, without = core.anatomy.variables, without_cdf(core, seen)
+    if check_complete(above, seen, variables, core.latent, world) and not without:
         if method != "auto":
             raise ValueError(
                 f"method={method!r}: nothing is missing above the evidence, so that abduction is "
@@ -266,7 +268,7 @@ def _completion(
     completion = complete(
         query,
         seen,
-        patterns_of(seen, variables, above, graph.predecessors, world),
+        patterns_of(seen, variables, above, graph.predecessors, world, without),
         draws,
         world=world,
         shared=shared,
@@ -306,6 +308,14 @@ def _origin(core: Core, query: Query) -> Origin:
     named = core.scope.named().items()
     sums = {name: float(tensor.detach().double().sum()) for name, tensor in named}
     return Origin(core, sums, query.inputs)
+
+
+def _told_by_all(abductions: Sequence[Abduction]) -> Abduction:
+    """Return the first abduction, with the quality of the draws of all."""
+    qualities = [each.quality for each in abductions if each.quality is not None]
+    if len(qualities) < 2:
+        return abductions[0]
+    return replace(abductions[0], quality=Quality.of_all(qualities))
 
 
 def _joined(

@@ -110,7 +110,8 @@ def evidence_part(seen: Evidence, core: Core, first: int, count: int) -> Evidenc
         {n: v if n in shared else v[first : first + count] for n, v in part.items()}
         for part in (seen.values, seen.observed)
     )
-    return replace(seen, values=values, observed=observed, units=count, labels=None)
+    limits = {n: part.of(slice(first, first + count)) for n, part in seen.limits.items()}
+    return replace(seen, values=values, observed=observed, limits=limits, units=count, labels=None)
 
 
 def abduction_part(whole: Abduction, seen: Evidence, first: int, count: int) -> Abduction:

@@ -1,6 +1,7 @@
 """What a fit has made of the parameters of an SCM."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 __all__ = ["Learnt"]
 
@@ -11,6 +12,8 @@ class Learnt:
 
     Attributes:
         observed: The variables that the fit had data of.
+        ranges: Variable to the least and the greatest value in these data, as far as is known.
     """
 
     observed: frozenset[str]
+    ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import torch
@@ -21,6 +21,7 @@ from pyrocausal.inference.patterns import Pattern
 from pyrocausal.inference.problem import problem_of
 from pyrocausal.noise import structural_equation
 from pyrocausal.verbs.core import Core, probing_again
+from pyrocausal.verbs.limiting import without_cdf
 from pyrocausal.verbs.posterior import fitted_shared
 from pyrocausal.verbs.standing import Standing
 
@@ -65,7 +66,10 @@ def make_plan(core: Core, standing: Standing, evidence: Any) -> Plan:
         seen, query, told = _read(core, evidence)
         graph = mutilated(core.graph, world)
         above = ancestors_in(core.graph, world)
-        found = patterns_of(seen, core.anatomy.variables, above, graph.predecessors, world)
+        without = without_cdf(core, seen)
+        found = patterns_of(
+            seen, core.anatomy.variables, above, graph.predecessors, world, without
+        )
         distributions = core.distributions()
         plans = [
             {
@@ -113,16 +117,22 @@ def _steps(
 ) -> Steps:
     """Return the routes of what needs no inference."""
     variables = core.anatomy.variables
+    limited = pattern.within
     observed = [name for name in given if name in pattern.observed]
     observed += [name for name in given if variables[name].deterministic or variables[name].shared]
     return {
-        name: _route(core, variable, distributions.get(name), observed, above)
+        name: _route(core, variable, distributions.get(name), observed, limited, above)
         for name, variable in variables.items()
     }
 
 
 def _route(
-    core: Core, variable: Variable, fn: Any, observed: list[str], above: Any
+    core: Core,
+    variable: Variable,
+    fn: Any,
+    observed: Collection[str],
+    limited: Collection[str],
+    above: Any,
 ) -> tuple[str, str]:
     name = variable.name
     if variable.deterministic:
@@ -142,6 +152,10 @@ def _route(
         equation = structural_equation(fn, core.couplings.get(name), name)
     except NotAbducible:
         return "not abducible", f"{family} has no structural equation"
+    if name in limited:
+        where = " where it has limits" if name in observed else ""
+        ways = () if equation.inverts and name not in observed else (equation.route,)
+        return ", ".join((*ways, f"truncated{where}")), f"seen within limits; {family} has a CDF"
     if name not in observed:
         return "prior", "not observed, and nothing below it is"
     return equation.route, f"observed; {family} " + (
@@ -154,7 +168,7 @@ def _inferred(
 ) -> Steps:
     """Return the routes of what needs inference."""
     steps: Steps = {}
-    few = Pattern(pattern.units[:_TRIED], pattern.observed, pattern.seen, pattern.components)
+    few = replace(pattern, units=pattern.units[:_TRIED])
     for component in pattern.components:
         shared = fitted_shared(core, 0)
         problem = problem_of(query, seen, few, component, standing.worlds[0], shared)
@@ -163,7 +177,11 @@ def _inferred(
             others = [other for other in component.missing if other != name]
             along = f" together with {', '.join(others)}" if others else ""
             below = ", ".join(component.factors)
-            steps[name] = route, f"not observed, but {below} below is; inferred{along}: {why}"
+            if name not in pattern.within:
+                told = f"not observed, but {below} below is"
+            else:
+                told = f"seen within limits, {below} below too" if below else "seen within limits"
+            steps[name] = route, f"{told}; inferred{along}: {why}"
     return steps
 
 
@@ -172,8 +190,9 @@ def _line(pattern: Pattern, plan: Steps) -> str:
     mask[pattern.units] = True
     inferred = [name for part in pattern.components for name in part.missing]
     ways = ", ".join(f"{name} by {plan[name][0]}" for name in inferred) or "nothing"
-    count = len(pattern.units)
+    count, limited = len(pattern.units), [n for n in pattern.within if n not in pattern.observed]
+    told = [*pattern.observed, *(f"{name} within limits" for name in limited)]
     return (
-        f"{count} unit{'s' * (count != 1)} with {', '.join(pattern.observed) or 'nothing'} "
+        f"{count} unit{'s' * (count != 1)} with {', '.join(told) or 'nothing'} "
         f"observed ({names_of_units(mask)}): {ways} inferred"
     )

@@ -60,7 +60,8 @@ def posterior_runs(
     given = {name: seen.values[name] for name in names if name in seen.values}
     drawn = {}
     if len(given) < len(names) and core.guide is not None:
-        drawn = posterior_draws(core, query.seed, draws)
+        seed = query.seed if core.posterior_seed is None else core.posterior_seed
+        drawn = posterior_draws(core, seed, draws)
     for name in names:
         if name not in given and name not in drawn:
             raise IncompleteEvidence(

@@ -147,5 +147,6 @@ def _are_alike(seen: Evidence, core: Core, query: Query) -> bool:
     """Say whether the same was seen of all units."""
     values = [v for name, v in seen.values.items() if name not in core.anatomy.shared]
     inputs = [v for v in query.inputs.values() if isinstance(v, Tensor)]
-    every = (*values, *seen.observed.values(), *inputs)
+    limits = [end for part in seen.limits.values() for end in part.tensors().values()]
+    every = (*values, *seen.observed.values(), *limits, *inputs)
     return all(bool((value == value[:1]).all()) for value in every)

@@ -26,6 +26,7 @@ from pyrocausal.zoo.hidden import bow, front_door, instrument
 from pyrocausal.zoo.junctions import alarm, chain, collider, fork
 from pyrocausal.zoo.linear import diamond, homework, mediator, triangle
 from pyrocausal.zoo.registry import MODELS, Model, Truth, models
+from pyrocausal.zoo.services import service_latency
 from pyrocausal.zoo.shapes import image, time_series, vector
 from pyrocausal.zoo.stories import firing_squad, simpson
 from pyrocausal.zoo.trials import noncompliance, vaccine
@@ -61,6 +62,7 @@ __all__ = [
     "noncompliance",  # binary instrument, compliers
     "random_linear",  # a random graph of any size
     "random_linear_model",  # the same with its truths
+    "service_latency",  # a web shop with a fault: root causes
     "simpson",  # kidney stones
     "time_series",  # ten steps of three sensors
     "triangle",  # observed confounder

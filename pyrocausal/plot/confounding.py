@@ -1,11 +1,12 @@
-"""Pictures of a sensitivity report, by matplotlib."""
+"""Pictures of sensitivity: what an unmeasured confounder would have to be, to undo an effect."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 import numpy as np
 
+from pyrocausal.plot.style import BAND, PALETTE, new_axes, reference, tidy
 from pyrocausal.sensitivity.columns import Array
 from pyrocausal.sensitivity.omitted_variables import critical_t
 
@@ -15,45 +16,87 @@ if TYPE_CHECKING:
     from pyrocausal.sensitivity.omitted_variables import AdjustedEstimate
     from pyrocausal.sensitivity.report_card import Benchmark, SensitivityReport
 
-__all__ = ["draw"]
+__all__ = ["sensitivity_contours", "sensitivity_odds"]
 
-# Okabe and Ito's colours, which all eyes tell apart.
-_INK: Final = "#333333"
 _LINES: Final = "#8c8c8c"
-_CRITICAL: Final = "#d55e00"
-_POINTS: Final = "#0072b2"
+_CRITICAL: Final = PALETTE[1]
+_POINTS: Final = PALETTE[0]
 _SHOWN: Final = 3  # benchmark covariates, as on the card
 _GRID: Final = 161
+_TICKS: Final = (0.0, 0.005, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 
 
-def draw(report: SensitivityReport, of: str, ax: Axes | None) -> Axes:
-    """Draw a report, see `SensitivityReport.plot`.
+def sensitivity_contours(
+    report: SensitivityReport, of: Literal["estimate", "t"] = "estimate", ax: Axes | None = None
+) -> Axes:
+    """Draw the effect over the two partial R2s of an unmeasured confounder, with benchmarks.
+
+    On the thick contour the effect, or its significance, is gone; a benchmark is a confounder that
+    is so many times as strong as a covariate that was measured.
+
+    Args:
+        report: What ``pc.sensitivity.report`` returned.
+        of: ``"estimate"``, or ``"t"`` for its t statistic.
+        ax: Where to draw; a new figure by default.
 
     Raises:
-        ModuleNotFoundError: matplotlib is not installed.
-        ValueError: There is no such picture, or not of this treatment.
+        ValueError: Another ``of``.
+
+    Example:
+        >>> rng = np.random.default_rng(0)
+        >>> z, u = rng.normal(size=(2, 200))
+        >>> x = (z + u > 0).astype(float)
+        >>> rows = {"z": z, "x": x, "y": x + z + rng.normal(size=200)}
+        >>> effect = pc.policy_value(rows, 1, "y", versus=0, treatment="x", adjust=["z"], seed=0)
+        >>> found = pc.sensitivity.report(
+        ...     effect, rows, treatment="x", outcome="y", covariates=["z"]
+        ... )
+        >>> sensitivity_contours(found).get_ylabel()
+        'partial R² of the confounder with y'
+
+    References:
+        Cinelli, Hazlett (2020), Making sense of sensitivity: extending omitted variable bias.
     """
-    pictures = {"estimate": _contours, "t": _contours, "odds": _odds}
-    if of not in pictures:
-        raise ValueError(f"plot got of={of!r}; expected one of {', '.join(pictures)}.")
-    if of == "odds" and not report.marginal:
+    if of not in ("estimate", "t"):
+        raise ValueError(f"sensitivity_contours() got of={of!r}; expected 'estimate' or 't'.")
+    ax = new_axes(ax, (6.4, 5.0))
+    _contours(report, of, ax)
+    return ax
+
+
+def sensitivity_odds(report: SensitivityReport, ax: Axes | None = None) -> Axes:
+    """Draw the range of the effect over the factor on the odds of treatment.
+
+    Args:
+        report: What ``pc.sensitivity.report`` returned, of a treatment that is 0 or 1.
+        ax: Where to draw; a new figure by default.
+
+    Raises:
+        ValueError: A report without such ranges.
+
+    Example:
+        >>> rng = np.random.default_rng(0)
+        >>> z, u = rng.normal(size=(2, 200))
+        >>> x = (z + u > 0).astype(float)
+        >>> rows = {"z": z, "x": x, "y": x + z + rng.normal(size=200)}
+        >>> effect = pc.policy_value(rows, 1, "y", versus=0, treatment="x", adjust=["z"], seed=0)
+        >>> found = pc.sensitivity.report(
+        ...     effect, rows, treatment="x", outcome="y", covariates=["z"]
+        ... )
+        >>> sensitivity_odds(found).get_ylabel()
+        'effect of x on y'
+
+    References:
+        Tan (2006), A distributional approach for causal inference using propensity scores.
+    """
+    if not report.marginal:
         raise ValueError(
             f"plot: the odds of treatment need a treatment that is 0 or 1, and {report.treatment} "
             "isn't, or factors. Draw of='estimate'."
         )
-    ax = _new_axes() if ax is None else ax
-    pictures[of](report, of, ax)
+    ax = new_axes(ax, (6.4, 5.0))
+    _odds(report, ax)
     return ax
-
-
-def _new_axes() -> Axes:
-    try:
-        from matplotlib import pyplot as plt
-    except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(
-            "Pictures need matplotlib, which is not installed: pip install 'pyrocausal[plot]'."
-        ) from error
-    return plt.subplots(figsize=(6.4, 5.0), layout="constrained")[1]
 
 
 def _contours(report: SensitivityReport, of: str, ax: Axes) -> None:
@@ -72,12 +115,16 @@ def _contours(report: SensitivityReport, of: str, ax: Axes) -> None:
     # Equal steps of the partial correlation: benchmarks crowd near the origin otherwise.
     ax.set_xscale("function", functions=(np.sqrt, np.square))
     ax.set_yscale("function", functions=(np.sqrt, np.square))
+    for axis, reach in ((ax.xaxis, width), (ax.yaxis, height)):
+        axis.set_ticks([tick for tick in _TICKS if tick <= reach])
     ax.set_xlim(0, width)
     ax.set_ylim(0, height)
-    ax.set_xlabel(f"partial R² of the confounder with {report.treatment}")
-    ax.set_ylabel(f"partial R² of the confounder with {report.outcome}")
-    ax.set_title(
-        f"{label} of {report.treatment} on {report.outcome}\n({z[0, 0]:.3g} without a confounder)"
+    tidy(
+        ax,
+        x=f"partial R² of the confounder with {report.treatment}",
+        y=f"partial R² of the confounder with {report.outcome}",
+        title=f"{label} of {report.treatment} on {report.outcome}\n"
+        f"({z[0, 0]:.3g} without a confounder)",
     )
 
 
@@ -132,21 +179,21 @@ def _mark(shown: list[tuple[Benchmark, AdjustedEstimate]], ax: Axes) -> None:
             )
 
 
-def _odds(report: SensitivityReport, of: str, ax: Axes) -> None:
+def _odds(report: SensitivityReport, ax: Axes) -> None:
     """The range of the effect over the factor on the odds of treatment."""
     found = sorted(report.marginal, key=lambda bounds: bounds.factor)
     factors = [bounds.factor for bounds in found]
     lower, upper = [b.lower for b in found], [b.upper for b in found]
-    ax.fill_between(factors, lower, upper, color=_POINTS, alpha=0.25, label="bounds")
+    ax.fill_between(factors, lower, upper, color=_POINTS, alpha=BAND, linewidth=0, label="bounds")
     if all(bounds.interval for bounds in found):
         ends = [bounds.interval for bounds in found if bounds.interval]
         level = f"{100 * found[0].level:g} % interval"
         ax.plot(factors, [low for low, _ in ends], "--", color=_POINTS, label=level)
         ax.plot(factors, [high for _, high in ends], "--", color=_POINTS)
-    ax.axhline(0, color=_INK, linewidth=0.8)
+    reference(ax, y=0.0)
     if report.tipping is not None and report.tipping <= max(factors):
         label = f"zero is inside from {report.tipping:.3g}"
         ax.axvline(report.tipping, color=_CRITICAL, linestyle=":", label=label)
-    ax.set_xlabel("factor Λ by which a confounder may change the odds of treatment")
-    ax.set_ylabel(f"effect of {report.treatment} on {report.outcome}")
-    ax.legend(loc="upper left", frameon=False)
+    ax.legend(loc="upper left", frameon=False, fontsize="small")
+    words = "factor Λ by which a confounder may change the odds of treatment"
+    tidy(ax, x=words, y=f"effect of {report.treatment} on {report.outcome}")
