@@ -36,6 +36,7 @@ def main() -> None:
     """Kill, and compare."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kills", type=int, default=50, help="how many in all")
+    parser.add_argument("--job", choices=["fit", "query"], help="one of them, for itself")
     parser.add_argument("--seed", type=int, default=0, help="of the moments")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
@@ -47,6 +48,8 @@ def main() -> None:
         folder = Path(place)
         pc.distributed.sample(pc.SCM(program), 20_000, folder / "seen", rows=5000, seed=0)
         for name, job, ends in (("fit", fit, ends_of_fit), ("query", query, ends_of_query)):
+            if arguments.job not in (None, name):
+                continue
             whole = folder / f"{name} whole"
             seconds = _timed(job, folder, whole)
             counts = Counter[str]()
@@ -94,7 +97,7 @@ def guide(batch: dict[str, Tensor]) -> None:
 def query(folder: Path, out: Path) -> None:
     """Ask a counterfactual of files; what is not seen is drawn."""
     pc.distributed.counterfactual(
-        pc.SCM(program), folder / "seen", [{"u": 0.0}, {"u": 1.0}], out, rows=200, seed=1
+        pc.SCM(program), folder / "seen", [{"u": 0.0}, {"u": 1.0}], out, rows=1000, seed=1
     )
 
 

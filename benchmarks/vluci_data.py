@@ -89,7 +89,7 @@ class LeastSquares:
 
 
 def _trees() -> Any:
-    from sklearn.ensemble import GradientBoostingRegressor  # type: ignore[import-not-found]
+    from sklearn.ensemble import GradientBoostingRegressor
 
     return GradientBoostingRegressor(random_state=0)
 

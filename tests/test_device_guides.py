@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import pyro
 import pyro.distributions as dist
@@ -36,13 +36,15 @@ def time_to_event() -> None:
 
 
 SEEN: Final = {"y": torch.tensor([0.5, 2.0, 4.0, 0.1])}
-HEADS: Final = ("gaussian", "mixture")
+Head = Literal["gaussian", "mixture"]
+HEADS: Final[tuple[Head, ...]] = ("gaussian", "mixture")
 
 
 @on_cuda_too
+@pytest.mark.filterwarnings("ignore::pyrocausal.UnreliableWarning")  # it has learnt little
 @pytest.mark.parametrize("head", HEADS)
 def test_a_guide_is_trained_saved_loaded_and_asked_there(
-    head: str, device: torch.device, tmp_path: Path
+    head: Head, device: torch.device, tmp_path: Path
 ) -> None:
     scm = pc.SCM(mixed).to(device)
     report = scm.amortize(steps=5, hidden=8, layers=1, head=head, seed=0, progress=False)

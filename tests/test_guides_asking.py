@@ -25,7 +25,7 @@ def bent() -> None:
 
 @pytest.fixture(scope="module")
 def guided() -> pc.SCM:
-    scm = pc.scm(bent)
+    scm = pc.SCM(bent)
     scm.amortize(steps=400, hidden=32, layers=2, head="mixture", seed=0, progress=False)
     return scm
 

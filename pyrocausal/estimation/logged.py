@@ -50,7 +50,8 @@ class Logged:
             y: Array = self.rows.columns[self.outcome]
             return y
         happened = [_is(self.rows.columns[name], value) for name, value in self.outcome.items()]
-        return np.all(happened, axis=0).astype(np.float64)
+        together: Array = np.all(happened, axis=0).astype(np.float64)
+        return together
 
     @cached_property
     def z(self) -> Array:
@@ -201,8 +202,11 @@ def read_logged(
             "event such as {'Y': 1}."
         )
     outcomes = [outcome] if isinstance(outcome, str) else [*outcome]
-    known = [] if propensity is None else [propensity]
-    known = [*propensity.values()] if isinstance(propensity, Mapping) else known
+    known: list[str]
+    if isinstance(propensity, Mapping):
+        known = [*propensity.values()]
+    else:
+        known = [] if propensity is None else [propensity]
     names = list(dict.fromkeys([*outcomes, treatment, *adjust, *known]))
     amounts = [*known, *([outcome] if isinstance(outcome, str) else [])]
     rows = read_rows(data, names, amounts=amounts, factors=factors)
