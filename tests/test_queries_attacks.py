@@ -92,6 +92,19 @@ def test_the_first_question_may_bring_the_inputs(ask: Callable[..., pc.Effect]) 
     assert 0.1 < float(answer.value) < 0.6
 
 
+@pytest.mark.parametrize("ask", [pc.pns, pc.harm, pc.pn])
+def test_inputs_of_numpy_may_meet_a_network(ask: Callable[..., pc.Effect]) -> None:
+    net = torch.nn.Linear(1, 1)
+
+    def program(age: torch.Tensor) -> None:
+        x = pyro.sample("x", dist.Bernoulli(logits=net(age[:, None])[:, 0]))
+        pyro.sample("y", dist.Bernoulli(0.3 + 0.4 * x))
+
+    model = pc.SCM(program)
+    one = ask(model, "x", "y", inputs={"age": AGES.double().numpy()}, seed=0)
+    assert one.value == ask(model, "x", "y", inputs={"age": AGES}, seed=0).value
+
+
 def test_inputs_that_all_units_share_leave_their_number_free() -> None:
     for age in (1.0, torch.tensor(1.0)):
         answer = pc.ate(pc.SCM(by_age), "x", "y", inputs={"age": age}, num_samples=4000, seed=0)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.distributions import constraints
 
+from pyrocausal.engine.evidence import read_inputs
 from pyrocausal.engine.rows import support_of
 
 if TYPE_CHECKING:
@@ -59,19 +60,21 @@ def probability(
     } | {n: v for n, v in (shared or {}).items() if not variables[n].deterministic}
     outcome = torch.full_like(torch.stack([world[name] for world in worlds]).flatten(), value)
     alone = scm.do(drawn) if drawn else scm
-    again = _repeated(inputs, shape[-1], len(outcome))
+    again = _repeated(scm, inputs, shape[-1], len(outcome))
     density = alone.log_prob({**drawn, name: outcome}, inputs=again)
     return list(density.to(torch.float64).exp().reshape(len(worlds), *shape))
 
 
-def _repeated(inputs: Mapping[str, Any] | None, units: int, rows: int) -> Mapping[str, Any] | None:
+def _repeated(
+    scm: SCM, inputs: Mapping[str, Any] | None, units: int, rows: int
+) -> Mapping[str, Any] | None:
     """Repeat the inputs of the units for each draw and world."""
     if inputs is None or units == rows:
         return inputs
-    tensors = {name: torch.as_tensor(value) for name, value in inputs.items()}
+    read = read_inputs(inputs, units, scm._core.place())
     return {
-        name: v.repeat(rows // units, *[1] * (v.ndim - 1)) if v.shape[:1] == (units,) else v
-        for name, v in tensors.items()
+        name: v.repeat(rows // units, *[1] * (v.ndim - 1)) if isinstance(v, Tensor) else v
+        for name, v in read.items()
     }
 
 
