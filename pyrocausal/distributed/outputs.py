@@ -101,14 +101,18 @@ class Output:
             with replacing(self.path / MANIFEST) as beside:
                 beside.write_text(json.dumps({"format": FORMAT, **identity}, indent=1))
             return
-        for stale in self.path.glob(f".*{PART}"):
-            stale.unlink(missing_ok=True)  # of a process that was killed
+        self.sweep()
         found = differences(self.manifest, identity, _WORDS)
         if found:
             raise ValueError(
                 f"{self.path} holds the results of another query: {listed(found)}. Give another "
                 "folder, or delete this one."
             )
+
+    def sweep(self) -> None:
+        """Remove what processes that were killed had begun to write."""
+        for stale in self.path.glob(f".*{PART}"):
+            stale.unlink(missing_ok=True)
 
     def has(self, chunk: int, suffix: str = "parquet") -> bool:
         """Say whether a chunk is finished."""

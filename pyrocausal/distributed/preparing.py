@@ -52,6 +52,7 @@ class Prepared:
         output.begin(self.identity)
         left = [chunk for chunk in self.chunks if not output.has(chunk.number, self.suffix)]
         run(self.question, left, cluster, progress)
+        output.sweep()
         return len(self.chunks) - len(left)
 
     def written(self, cluster: Any, progress: bool | None) -> Written:

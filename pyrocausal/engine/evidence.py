@@ -115,7 +115,7 @@ def read_evidence(
     raw = {
         name: as_tensor(value, f"{where}[{name!r}]").to(device)
         for name, value in plain.items()
-        if value is not None
+        if name not in said or value is not None
     }
     ends = [
         (name, as_tensor(end, f"{where}[{name!r}]"))
