@@ -8,11 +8,12 @@ from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
 
 from pyrocausal.differing import differences, listed
+from pyrocausal.fitting.headers import DAMAGED, read_tensors
 from pyrocausal.fitting.identity import WORDS, identity_of, probe
 from pyrocausal.fitting.snapshots import restore, snapshot
 from pyrocausal.fitting.team import leads
@@ -146,11 +147,8 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     if not path.is_file():
         return {}, {}
     try:
-        with safe_open(path, framework="pt") as file:
-            text = (file.metadata() or {}).get(HEADER)
-            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - no dict
-        header = None if text is None else json.loads(text)
-    except (SafetensorError, json.JSONDecodeError) as error:
+        header, tensors = read_tensors(path, HEADER)
+    except DAMAGED as error:
         raise ValueError(
             f"{path} is damaged and can't be read ({error}). Delete it to start afresh."
         ) from error

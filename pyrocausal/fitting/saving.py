@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import pyro
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
 
 from pyrocausal.building import GraphProgram
 from pyrocausal.engine.evidence import columns_of, read_inputs
 from pyrocausal.engine.tracing import quiet_seed
+from pyrocausal.fitting.headers import DAMAGED, read_tensors
 from pyrocausal.fitting.team import leads
 from pyrocausal.fitting.uncertainty import ParameterLaw
 from pyrocausal.noise import Coupling
@@ -240,11 +241,8 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     if not path.is_file():
         raise FileNotFoundError(f"There is no file {path}.")
     try:
-        with safe_open(path, framework="pt") as file:
-            text = (file.metadata() or {}).get(HEADER)
-            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - no dict
-        header = None if text is None else json.loads(text)
-    except (SafetensorError, json.JSONDecodeError) as error:
+        header, tensors = read_tensors(path, HEADER)
+    except DAMAGED as error:
         raise _damaged(path, error) from error
     if not isinstance(header, dict) or "format" not in header:
         raise ValueError(f"{path} was not written by SCM.save(); it holds no header of an SCM.")
