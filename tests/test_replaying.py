@@ -17,6 +17,7 @@ import pyrocausal as pc
 from pyrocausal import zoo
 from pyrocausal.capture import capture
 from pyrocausal.engine.replaying import _Graph
+from pyrocausal.errors import NotCapturable
 from pyrocausal.results import Samples
 
 REPEATS = 3
@@ -57,7 +58,7 @@ def test_zoo_answers_are_the_same_eager_and_played(name: str) -> None:
 def _clinic() -> None:
     severity = pyro.sample("severity", dist.Normal(0.0, 1.0))
     treated = pyro.sample("treated", dist.Bernoulli(logits=1.5 * severity))
-    visits = pyro.sample("visits", dist.Poisson(torch.exp(0.3 * severity)))
+    visits = pyro.sample("visits", dist.Geometric(logits=0.3 * severity))
     pyro.sample("recovery", dist.Normal(2.0 * treated - severity + 0.1 * visits, 0.5))
 
 
@@ -156,6 +157,33 @@ def test_what_no_graph_can_do_stays_eager() -> None:
         again = scm.sample(5, inputs={"limit": 0.5}, seed=0)
     assert not _graphs(scm)
     assert torch.equal(first["y"], again["y"])
+
+
+def _counts() -> None:
+    rate = pyro.sample("rate", dist.Gamma(2.0, 1.0))
+    pyro.sample("visits", dist.Poisson(rate))
+
+
+def _walk() -> None:
+    step = place = pyro.sample("step", dist.Normal(0.0, 1.0))
+    for _ in range(200):
+        place = place + step
+    pyro.sample("end", dist.Normal(place, 1.0))
+
+
+@pytest.mark.parametrize(
+    ("program", "reason"), [(_counts, "searched among its edges"), (_walk, "200 operations")]
+)
+def test_loops_that_would_make_an_endless_graph_stay_eager(
+    program: Callable[[], None], reason: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pyrocausal.capture.traps._MOST", 200)
+    scm = pc.SCM(program)
+    scm._core.replays.patience = 0.0
+    scm.sample(20, seed=0)
+    (refusal,) = scm._core.replays._known.values()
+    assert isinstance(refusal, NotCapturable)
+    assert reason in str(refusal)
 
 
 def test_short_questions_are_not_captured() -> None:

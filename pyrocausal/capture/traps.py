@@ -47,6 +47,11 @@ _MASK: Final = (
 _SHAPE: Final = (
     "calls {}, whose shape depends on the data. Use torch.where, or an operation of fixed shape."
 )
+_MOST: Final = 20_000  # operators: above, a graph takes minutes to make and to compile
+_LONG: Final = (
+    "does more than {:,} operations, too many for one graph. A loop over elements can often "
+    "be one operation on all of them."
+)
 _DEPENDS: Final = {torch.Tag.dynamic_output_shape, torch.Tag.data_dependent_output}
 
 
@@ -107,6 +112,8 @@ class _Operators(TorchDispatchMode):
                 "can't advance. Use torch's global generator.",
                 where_now(),
             )
+        if len(self.places) == _MOST:
+            raise NotCapturable(f"The program {_LONG.format(_MOST)}", where_now())
         self.places.append(place_now())
         return func(*args, **kwargs)
 

@@ -9,7 +9,7 @@ import torch.distributions as torch_dist
 from torch import Tensor
 from torch.nn.functional import logsigmoid, softplus
 
-from pyrocausal.errors import NotAbducible
+from pyrocausal.errors import NotAbducible, NotCapturable
 from pyrocausal.noise import beta, gamma
 from pyrocausal.noise.discrete import binary_logit, float_dtype, in_support
 from pyrocausal.noise.equation import register
@@ -19,8 +19,6 @@ from pyrocausal.requirements import is_captured
 
 __all__ = ["BinomialEquation", "CountEquation", "NegativeBinomialEquation", "PoissonEquation"]
 
-_CAPTURED_STEPS = 54  # halvings that bring any bracket of exact float64 integers to one
-_CAPTURED_TERMS = 128
 # Terms of the incomplete beta function that keep 12 digits up to this smaller parameter.
 _BETA_TERMS = {1e2: 32, 1e3: 64, 1e4: 128, 1e5: 256, 1e6: 512}
 
@@ -108,9 +106,11 @@ def _search(
         return torch.where(below, probe, low), torch.where(below, high, probe)
 
     if is_captured():
-        for _ in range(_CAPTURED_STEPS):
-            low, high = tighten(_middle(low, high), low, high, u, *theta)
-        return high
+        # All halvings of the widest bracket would be played: many times slower than this loop.
+        raise NotCapturable(
+            "The program draws a count whose value is searched among its edges, for as many steps "
+            "as the values need."
+        )
     low, high = tighten(guess, low, high, u, *theta)
     probe, middle = torch.where(low == guess, guess + 1, guess - 1), _middle(low, high)
     # Where float64 has no integer in between, the middle is one of the ends.
@@ -198,8 +198,6 @@ class NegativeBinomialEquation(CountEquation):
 
 
 def _beta_terms(smaller: Tensor, distribution: Any) -> int:
-    if is_captured():
-        return _CAPTURED_TERMS
     largest = float(smaller.max()) if smaller.numel() else 0.0
     for limit, terms in _BETA_TERMS.items():
         if largest <= limit:
