@@ -166,18 +166,18 @@ def _counts() -> None:
 
 def _walk() -> None:
     step = place = pyro.sample("step", dist.Normal(0.0, 1.0))
-    for _ in range(200):
+    for _ in range(2_000):
         place = place + step
     pyro.sample("end", dist.Normal(place, 1.0))
 
 
 @pytest.mark.parametrize(
-    ("program", "reason"), [(_counts, "searched among its edges"), (_walk, "200 operations")]
+    ("program", "reason"), [(_counts, "searched among its edges"), (_walk, "2,000 operations")]
 )
 def test_loops_that_would_make_an_endless_graph_stay_eager(
     program: Callable[[], None], reason: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pyrocausal.capture.traps._MOST", 200)
+    monkeypatch.setattr("pyrocausal.capture.traps._MOST", 2_000)
     scm = pc.SCM(program)
     scm._core.replays.patience = 0.0
     scm.sample(20, seed=0)
