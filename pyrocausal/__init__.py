@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pyrocausal.engine.intervals import between
     from pyrocausal.errors import (
         CaptureWarning,
+        ConvergenceWarning,
         IdentificationWarning,
         IncompleteEvidence,
         NotAbducible,
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
         instruments,
     )
     from pyrocausal.interventions import edge, edit, grid, mechanism, policy, shift
+    from pyrocausal.low_precision import precision
     from pyrocausal.model import SCM, scm
     from pyrocausal.queries import (
         Y,
@@ -80,6 +82,7 @@ __all__ = [
     # the program with its verbs
     "SCM",  # sample, do, condition, abduct, counterfactual, fit
     "scm",  # decorator: a Pyro program becomes an SCM
+    "precision",  # networks in TF32 or bfloat16 within a block
     # evidence
     "between",  # a value within limits: censored or rounded
     # effect handlers
@@ -152,6 +155,7 @@ __all__ = [
     "instruments",  # what moves the treatment and reaches the outcome through it alone
     # errors and warnings
     "CaptureWarning",
+    "ConvergenceWarning",
     "IdentificationWarning",
     "IncompleteEvidence",
     "NotAbducible",
@@ -173,6 +177,7 @@ _HOMES = {
     "checking": ("check",),
     "errors": (
         "CaptureWarning",
+        "ConvergenceWarning",
         "IdentificationWarning",
         "IncompleteEvidence",
         "NotAbducible",
@@ -197,6 +202,7 @@ _HOMES = {
         "instruments",
     ),
     "interventions": ("edge", "edit", "grid", "mechanism", "policy", "shift"),
+    "low_precision": ("precision",),
     "model": ("SCM", "scm"),
     "refuting": ("refute",),
     "queries": (

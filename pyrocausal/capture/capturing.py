@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.utils._pytree import TreeSpec, tree_flatten, tree_unflatten
 
-from pyrocausal.capture.checking import check_equal
+from pyrocausal.capture.checking import check_equal, compiled_tolerance
 from pyrocausal.capture.locating import line_of_error, line_that_changes
 from pyrocausal.capture.lowering import lower
 from pyrocausal.capture.simplifying import simplified
@@ -161,7 +161,9 @@ class Captured:
             self._run = compiled
             found, other = self._tried(self, point, seed)
             self._run = plain
-            check_equal(expected, found, 1e-3, "The compiled graph gives another result")
+            check_equal(
+                expected, found, compiled_tolerance(), "The compiled graph gives another result"
+            )
             if not torch.equal(generator, other):
                 raise NotCapturable("The compiled graph draws other random numbers.")
         self._run, self.compiled = compiled, True

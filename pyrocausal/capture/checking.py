@@ -6,8 +6,9 @@ import torch
 from torch import Tensor
 
 from pyrocausal.errors import NotCapturable
+from pyrocausal.low_precision import current_precision
 
-__all__ = ["check_equal"]
+__all__ = ["check_equal", "compiled_tolerance"]
 
 ROUNDING = 32  # units in the last place of the largest result, where terms of that size cancel
 
@@ -36,6 +37,12 @@ def check_equal(
             raise NotCapturable(
                 f"{words}: it differs by {gap:.2g} where entries are up to {_size(one):.2g}."
             )
+
+
+def compiled_tolerance() -> float:
+    """Return how far compiled code may be from the graph that it was made of."""
+    # A compiler may leave out a rounding to bfloat16 in between: four units in its last place.
+    return 2.0**-5 if current_precision() == "bfloat16" else 1e-3
 
 
 def _size(tensor: Tensor) -> float:

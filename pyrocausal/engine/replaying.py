@@ -15,6 +15,7 @@ from pyrocausal.capture import Captured, capture
 from pyrocausal.engine.querying import Query, Run, Tensors
 from pyrocausal.engine.taping import Draw, Tape
 from pyrocausal.errors import NotCapturable
+from pyrocausal.low_precision import current_precision
 from pyrocausal.requirements import deferred
 
 __all__ = ["Replays"]
@@ -61,7 +62,7 @@ class Replays:
             run: Runs eagerly.
             held: The parameters; a graph serves these tensors only.
         """
-        key = (kind, _signature(tensors), torch.get_default_dtype())
+        key = (kind, _signature(tensors), torch.get_default_dtype(), current_precision())
         known = self._known.pop(key, 0.0)
         if isinstance(known, _Graph):
             played = known.play(query, tensors) if known.serves(held) else None

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from pyrocausal.capture.capturing import Captured, capture
-from pyrocausal.capture.checking import check_equal
+from pyrocausal.capture.checking import check_equal, compiled_tolerance
 from pyrocausal.capture.deciding import TOGETHER
 from pyrocausal.capture.flat import Flat, adam, adam_coefficients
 from pyrocausal.capture.lowering import lower
@@ -162,7 +162,9 @@ class FlatSteps:
                 expected, found = (
                     self._tried(way, stride, seed) for way in (partial(self._steps, stride), run)
                 )
-                check_equal(expected, found, 1e-3, "The compiled steps give another result")
+                check_equal(
+                    expected, found, compiled_tolerance(), "The compiled steps give another result"
+                )
             self.graph.compiled[stride, small] = run
         self._runs[stride] = run
         self.stride, self.path = stride, "compiled"

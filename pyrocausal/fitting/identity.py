@@ -15,6 +15,7 @@ from pyrocausal.differing import BYTES
 from pyrocausal.engine.parameters import evaluating
 from pyrocausal.engine.tracing import quiet_seed
 from pyrocausal.fitting.objective import base_of, is_variable
+from pyrocausal.low_precision import current_precision
 
 if TYPE_CHECKING:
     from pyrocausal.fitting.training import Training
@@ -46,6 +47,7 @@ def identity_of(training: Training) -> dict[str, dict[str, Any]]:
             "optimizer": f"{kind.__module__}.{kind.__qualname__}",
             **{f"optimizer's {key}": value for key, value in defaults.items()},
             "units held out": len(training.split.held_out),
+            "precision": current_precision(),
         },
         "data": dict(training.split.digests()),
     }
