@@ -24,7 +24,8 @@
 #
 # A *structural causal model* says how nature makes each variable from its causes and from
 # something unexplained, its *exogenous noise*. Here everything is standardized: 0 is the average
-# pupil, 1 is one standard deviation above.
+# pupil, 1 is one standard deviation above. (`dist.Normal` takes the mean and the standard deviation;
+# 0.866 and 0.557 are what is left to chance, so that every variable has standard deviation 1.)
 
 # %%
 import pyro
@@ -56,7 +57,8 @@ _ = pc.plot.graph(pupil)
 # %% [markdown]
 # ## Rung 1: seeing
 #
-# `sample` draws pupils. Among those with homework near 2, what is the average score?
+# `sample` draws pupils, here 200 000. (`size` takes the second number in quick runs.) Among those
+# with homework near 2, what is the average score?
 
 # %%
 pupils = pupil.sample(size(200_000, 100_000), seed=1).to_frame()
@@ -118,7 +120,7 @@ _ = ax.legend()
 
 # %%
 joe = {"encouraged": 0.5, "homework": 1.0, "score": 1.5}
-imagined = pupil.counterfactual(joe, do={"homework": 2.0})
+imagined = pupil.counterfactual(joe, do={"homework": 2.0}, seed=0)
 print(imagined)
 
 # %% tags=["remove-cell"]
@@ -135,15 +137,16 @@ assert imagined.rung == 3
 # | pupils made to do homework 2 | 0.8 | 2 |
 # | Joe, had he done homework 2 | 1.90 | 3 |
 #
-# Read the card that was printed once more. It names the rung, the *route* (how the noise of each
-# variable was found: here exactly), and what the answer assumes: that the program is the true
-# mechanism of every variable. No data can check that assumption for Joe. That is the price of the
-# third rung, and every answer of this library states it.
+# Read the card that was printed once more. It names the question (`V` is for all variables), the rung,
+# the *route* (how the noise of each variable was found: here exactly), and what the answer assumes:
+# that the program is the true mechanism of every variable. No data can check that assumption for
+# Joe. That is the price of the third rung, and every answer of this library states it.
 #
 # ## Two worlds at once
 #
 # Several actions are several worlds of the *same* pupils. Since each pupil keeps the noise, the
-# difference between two worlds is each pupil's own effect, without the scatter between pupils.
+# difference between two worlds is each pupil's own effect, without the scatter between pupils. Below,
+# a row is a world and a column is a pupil.
 
 # %%
 worlds = pupil.do([{"homework": 0.0}, {"homework": 2.0}]).sample(5, seed=3)
@@ -182,8 +185,9 @@ assert abs(float(direct["score"]) - 1.15) < 1e-5
 # 1000 draws (`num_draws=1000`) of his score had he done homework 2, and look at their spread.
 
 # %% tags=["hide-cell"]
-# His homework is inferred from his encouragement and his score. The posterior is normal: prior
-# mean .25, variance .75; the score adds (1.5 - .35 - .4 h) with variance .31.
+# His homework is inferred from his encouragement and his score. Before the score is known (the
+# prior) it is normal with mean .25 and variance .75; the score adds (1.5 - .35 - .4 h) with
+# variance .31, and the result (the posterior) is normal too.
 # His noise is 1.15 - .4 h, and the answer .35 + .8 + 1.15 - .4 h.
 draws = pupil.counterfactual(
     {"encouraged": 0.5, "score": 1.5}, do={"homework": 2.0}, num_draws=1000, seed=0

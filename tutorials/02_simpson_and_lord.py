@@ -58,7 +58,7 @@ _ = pc.plot.graph(hospital)
 # %% [markdown]
 # There are two paths between surgery and cure. One is the effect that we want to know. The other,
 # `surgery <- large -> cured`, goes in by the back door: it carries association without being an
-# effect.
+# effect. `paths` lists both, and says which are *open*, so that association flows along them.
 
 # %%
 for path in hospital.paths("surgery", "cured"):
@@ -70,7 +70,10 @@ for path in hospital.paths("surgery", "cured", given=["large"]):
 # %% [markdown]
 # Holding the size fixed blocks the back door and leaves the effect alone. So the graph says which
 # comparison to believe, the one within each size, and how to put the two together: weight each
-# size by how many patients *have* it, not by how many of the treated do.
+# size by how many patients *have* it, not by how many of the treated do. `identify` writes this as a
+# formula. On its left is the question, on its right only what can be *seen*: the share of cured of
+# each size and treatment, times the share of each size, summed over sizes. `evaluate` computes it
+# from a table, here with a row for each kind of patient, cured or not, and its share `p` of all 700.
 
 # %%
 query = pc.identify(hospital, "P(cured | do(surgery))")
@@ -119,7 +122,7 @@ _ = ax.legend(ncols=2, loc="upper right")
 # stone but the *swelling a day after*, which the operation itself causes. The numbers could be the
 # very same. Then comparing patients with equal swelling would throw away part of the effect, and
 # the whole table would be right. No number in the table tells the two stories apart; the arrow
-# does.
+# does. With this graph the formula is the whole table: seeing *is* doing.
 
 # %%
 afterwards = pc.CausalGraph([("surgery", "swelling"), ("swelling", "cured"), ("surgery", "cured")])
@@ -173,13 +176,14 @@ assert effect.value == 0.0
 assert effect.rung == 2
 
 # %% [markdown]
-# Nothing: in this university the first statistician is right. (The weight of the zero in the
-# program, `0.0 * hall_b`, is what a diet would do.) The second compared a student of B who by chance
-# weighed *little* in September with one of A who by chance weighed *much*; both then went back to
-# what is usual for them.
+# Nothing: in this university the first statistician is right. (The zero before `hall_b` in the program
+# is what the diet does; the library noticed, and says so.) The second compared a student of B who by
+# chance weighed *little* in September with one of A who by chance weighed *much*; both then went
+# back to what is usual for them.
 #
 # In a second university the students choose the hall *by looking at the scales*. Now the weight in
-# September is the confounder itself, and it is the second statistician who is right:
+# September is the confounder itself, and it is the second statistician who is right. The usual weight
+# is in no table: `latent` names what nobody measured.
 
 # %%
 
@@ -244,7 +248,9 @@ again = kidney_stones.counterfactual(patient, do={"surgery": 1.0}, num_draws=400
 share = float(again["cured"].mean())
 of_large = 192 / 263
 print(f"this patient: {share:.2f}; patients with large stones, by do: {of_large:.2f}")
-# The monotone coupling: those whom only surgery cures, among those the small cut did not cure.
+# Had the small cut cured 69 of 100, and surgery 73, then surgery would cure 4 of the 31 whom the
+# small cut did not, *if* it harms none. No data can tell that; the library assumes it ("monotone"),
+# and tutorial 07 shows the range without it. By do, which asks of any such patient, it is 73 %.
 truth = (192 / 263 - 55 / 80) / (1 - 55 / 80)
 assert abs(share - truth) < 4 * (truth * (1 - truth) / 4000) ** 0.5
 

@@ -94,7 +94,9 @@ for path in graph.paths("dose", "health"):
 # %% [markdown]
 # Three paths: the effect itself, a back door through age, and one through the number of visits to
 # the doctor, which is closed as long as one lets it be, since visits are a collider on it. What to
-# adjust for can be read off, and the library reads it:
+# adjust for (to hold fixed) can be read off, and the library reads it. *Minimal* sets are those of
+# which nothing can be left out, and where there are several, *least variance* names the one that
+# leaves the smallest error. The last line speaks of *strata*: groups of people who agree on the set.
 
 # %%
 sets = pc.adjustment_sets(graph, "health", do="dose")
@@ -193,7 +195,8 @@ assert abs(found[1] - 0.2) < 0.03
 # 0.2 is a real quantity (the *direct* effect), but not the answer to the question.
 #
 # **M-bias** is the trap for the careful. Here `clinic` is measured before the treatment, and it is
-# associated with both the dose and health. It looks like a confounder. It causes neither.
+# associated with both the dose and health. It looks like a confounder. It causes neither. (`latent`
+# names what nobody measured.)
 
 # %%
 
@@ -260,7 +263,9 @@ tested = pc.implied_independences(forgotten).check(frame.iloc[:2000])
 print(tested)
 
 # %% [markdown]
-# The data contradict the graph. The converse never holds: a graph that passes need not be right,
+# Read `_||_` as "is independent of", and `|` as "given". If it were so, data as far off as these would
+# come up with probability `p`, next to never. (`Holm` is `p` when several are tested at once.) The
+# data contradict the graph. The converse never holds: a graph that passes need not be right,
 # since several graphs imply the same independences.
 #
 # ## What to try
