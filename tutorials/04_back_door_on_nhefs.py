@@ -203,7 +203,9 @@ assert 3.2 < both.value < 3.6
 #
 # An SCM, fitted to the same people, answers too. The nine are *inputs* here: taken as they are, not
 # modelled. `heavy` is the number of packs of 20 a day, so that quitting may do more to those who
-# smoked more. `pyro.param` names a number that is to be learned.
+# smoked more. `nn.Linear` is a weighted sum of the columns, with weights that are to be learned;
+# `pyro.module` tells the fit of them, and `pyro.param` names a single such number. With
+# `uncertainty=` the answer's interval holds what 1566 people leave open of them.
 
 # %%
 leaning, gain = nn.Linear(z.shape[1], 1), nn.Linear(z.shape[1], 1)
