@@ -68,6 +68,18 @@ def test_the_graph_is_drawn_under_an_action_as_twin_and_as_single_world(folder: 
     assert "<svg" in (folder / "a.svg").read_text()
 
 
+def test_a_function_that_is_annotated_to_return_an_scm_is_called(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["graph", "pyrocausal.zoo:triangle"]) == 0
+    assert capsys.readouterr().out == "Z -> X, Y\nX -> Y\n"
+    (folder / "built.py").write_text(
+        f"from __future__ import annotations\n{CLINIC}\ndef build() -> pc.SCM:\n    return scm\n"
+    )
+    assert main(["graph", "built.py:build"]) == 0
+    assert capsys.readouterr().out.startswith("severity -> treated")
+
+
 def test_a_program_with_arguments_is_run_on_those_that_are_given(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

@@ -1,4 +1,4 @@
-"""The commands that ask a model in a file: ``pyrocausal graph``, ``pyrocausal query``."""
+"""The commands about a model in a file: ``pyrocausal graph``, ``query`` and ``explore``."""
 
 from pyrocausal.commands.failing import CommandError
 

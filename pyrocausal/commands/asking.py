@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from pyrocausal.commands.assigning import actions, arguments_of, inputs_of, values
+from pyrocausal.commands.assigning import actions, arguments_of, inputs_of, positive, values
 from pyrocausal.commands.failing import CommandError
 from pyrocausal.commands.loading import load
 from pyrocausal.model import SCM
@@ -72,16 +72,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--input", nargs="+", metavar="NAME=VALUE", default=[], help="arguments of the program"
     )
     parser.add_argument(
-        "--n", type=_number, help="units to draw (1000), or draws of each unit's noise"
+        "--n", type=positive, help="units to draw (1000), or draws of each unit's noise"
     )
     parser.add_argument("--seed", type=int, default=0, help="one seed is one set of units (0)")
     parser.add_argument("-o", "--output", metavar="FILE", help="a table (.csv), or a picture")
-
-
-def _number(text: str) -> int:
-    if not text.isdecimal() or not int(text):
-        raise argparse.ArgumentTypeError(f"got {text!r}; expected a positive whole number")
-    return int(text)
 
 
 def run(arguments: argparse.Namespace) -> int:

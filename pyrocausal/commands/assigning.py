@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import inspect
 from collections.abc import Sequence
 from typing import Any
@@ -13,7 +14,7 @@ from pyrocausal.commands.failing import CommandError
 from pyrocausal.interventions import shift
 from pyrocausal.model import SCM
 
-__all__ = ["actions", "arguments_of", "inputs_of", "values"]
+__all__ = ["actions", "arguments_of", "every_input", "inputs_of", "positive", "values"]
 
 
 def values(given: Sequence[str], option: str) -> dict[str, float]:
@@ -86,3 +87,39 @@ def arguments_of(model: SCM) -> list[str]:
     program: Any = model.program
     call = program.forward if isinstance(program, torch.nn.Module) else program
     return list(inspect.signature(call).parameters)
+
+
+def every_input(model: SCM, given: Sequence[str]) -> dict[str, Tensor]:
+    """Read all arguments that a program takes, for what is found by running it.
+
+    Raises:
+        CommandError: One lacks, or something else than ``name=number``.
+
+    Example:
+        >>> every_input(SCM(lambda age: pyro.sample("x", dist.Normal(age, 1.0))), ["age=50"])
+        {'age': tensor(50.)}
+    """
+    inputs = inputs_of(given)
+    missing = [name for name in arguments_of(model) if name not in inputs]
+    if missing:
+        example = " ".join(f"{name}=1" for name in missing)
+        raise CommandError(
+            f"The program takes {', '.join(missing)}; its graph is found by running it. Give "
+            f"typical values: --input {example}."
+        )
+    return inputs
+
+
+def positive(text: str) -> int:
+    """Read a number of units.
+
+    Raises:
+        ArgumentTypeError: It is none, or zero.
+
+    Example:
+        >>> positive("1000")
+        1000
+    """
+    if not text.isdecimal() or not int(text):
+        raise argparse.ArgumentTypeError(f"got {text!r}; expected a positive whole number")
+    return int(text)

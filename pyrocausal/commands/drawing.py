@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Final
 
-from pyrocausal.commands.assigning import actions, arguments_of, inputs_of, values
+from pyrocausal.commands.assigning import actions, every_input
 from pyrocausal.commands.failing import CommandError
 from pyrocausal.commands.loading import load
 from pyrocausal.graph import CausalGraph
@@ -72,15 +72,9 @@ def _graph(found: SCM | CausalGraph, given: list[str]) -> CausalGraph:
     """Return the graph; that of a program with arguments is found by running it."""
     if isinstance(found, CausalGraph):
         return found
-    missing = [name for name in arguments_of(found) if name not in values(given, "--input")]
-    if missing:
-        example = " ".join(f"{name}=1" for name in missing)
-        raise CommandError(
-            f"The program takes {', '.join(missing)}; its graph is found by running it. Give "
-            f"typical values: --input {example}."
-        )
-    if given:
-        found.sample(2, inputs=inputs_of(given), seed=0)
+    inputs = every_input(found, given)
+    if inputs:
+        found.sample(2, inputs=inputs, seed=0)
     return found.graph
 
 

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, get_type_hints
 
 from pyrocausal.commands.failing import CommandError
 from pyrocausal.graph import CausalGraph
@@ -24,7 +24,8 @@ def load(target: str) -> SCM | CausalGraph:
 
     Args:
         target: ``file.py:name`` or ``package.module:name``; the name may be left out where the
-            module has one SCM. A Pyro program that is no SCM yet becomes one.
+            module has one SCM. A Pyro program that is no SCM yet becomes one; a function that is
+            annotated to return an SCM is called.
 
     Raises:
         CommandError: There is no such module or name, or the module fails.
@@ -44,6 +45,9 @@ def load(target: str) -> SCM | CausalGraph:
     found = getattr(module, name)
     if isinstance(found, SCM | CausalGraph):
         return found
+    if _builds(found):
+        built: SCM = found()
+        return built
     if callable(found) and not isinstance(found, type):
         return SCM(found, name=name)
     raise CommandError(
@@ -106,6 +110,15 @@ def _models(module: ModuleType) -> dict[str, Any]:
     return {name: value for name, value in found.items() if not name.startswith("_")}
 
 
+def _builds(found: Any) -> bool:
+    """Tell whether a function returns an SCM, by its annotation."""
+    try:
+        returned = get_type_hints(found).get("return")
+    except (NameError, TypeError):  # a name that isn't there at run time; no function
+        return False
+    return isinstance(returned, type) and issubclass(returned, SCM)
+
+
 def _only(module: ModuleType, place: str) -> SCM | CausalGraph:
     models = _models(module)
     if len(models) != 1:
@@ -118,4 +131,5 @@ def _only(module: ModuleType, place: str) -> SCM | CausalGraph:
 
 
 def _listed(module: ModuleType) -> str:
-    return ", ".join(_models(module)) or "no SCM and no CausalGraph"
+    builders = [name for name, value in vars(module).items() if _builds(value)]
+    return ", ".join([*_models(module), *builders]) or "no SCM and no CausalGraph"

@@ -170,6 +170,7 @@ def register(
         def build() -> SCM:
             return model.scm()
 
+        build.__annotations__ = {"return": SCM}  # it is told from a program by what it returns
         return build
 
     return decorate
