@@ -1,11 +1,15 @@
 # Each target sets up what it needs: Python >= 3.11 with venv, make and git are enough.
 #
-#   make demo     a tour of the library
-#   make test     the tests                  (PYTEST_ARGS="-m 'not slow'" for the quick ones)
-#   make lint     style, format and types
-#   make bench    the benchmarks             (BENCH_ARGS="...")
-#   make clean    remove everything that make and the tools made
-#   make help     this text
+#   make demo       a tour of the library
+#   make test       the tests                  (PYTEST_ARGS="-m 'not slow'" for the quick ones)
+#   make lint       style, format and types
+#   make bench      the benchmarks             (BENCH_ARGS="...")
+#   make tutorials  all tutorials at full length, as tests (make test runs them short)
+#   make docs       the documentation site, tutorials executed, in tutorials/_build/html
+#   make notebooks  each tutorial as .ipynb, in tutorials/_build/notebooks
+#   make peers      ask other libraries again what the tutorials say that they answer
+#   make clean      remove everything that make and the tools made
+#   make help       this text
 #
 # The virtual environment stands in .venv; PYTHON=/path/to/python picks the Python it is made with.
 
@@ -21,6 +25,7 @@ MADE := $(VENV)/.made
 TORCH := $(VENV)/.torch
 FOR_DEMO := $(VENV)/.demo
 FOR_TEST := $(VENV)/.test
+PEERS := dowhy pymc
 
 # An environment is lost when its Python was removed or the folder moved (it holds absolute paths).
 WORKS := $(shell $(PY) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
@@ -29,7 +34,7 @@ ifneq ($(WORKS),yes)
 .PHONY: $(MADE)
 endif
 
-.PHONY: help demo test lint bench clean
+.PHONY: help demo test lint bench tutorials docs notebooks peers clean
 .NOTPARALLEL: # two installations at once would spoil the environment
 
 help:
@@ -49,9 +54,29 @@ lint: $(FOR_TEST)
 bench: $(FOR_TEST)
 	$(PY) -m benchmarks $(BENCH_ARGS)
 
+tutorials: $(FOR_TEST)
+	TUTORIALS=full $(PY) -m pytest -m tutorial $(PYTEST_ARGS)
+
+# Warnings are errors. What was executed is kept until the library or a tutorial changes.
+docs: $(FOR_TEST)
+	$(PY) -m sphinx -q -W --keep-going -b html tutorials tutorials/_build/html
+
+# The notebooks import what the tutorials share.
+notebooks: $(FOR_TEST)
+	$(PY) -m jupytext --quiet --to _build/notebooks//ipynb --set-kernel python3 \
+		tutorials/[0-9][0-9]_*.py
+	cp -r tutorials/lesson.py tutorials/peer*.py tutorials/peers tutorials/_build/notebooks
+
+# What they print is kept in tutorials/peers; PyTensor compiles its programs in build/ too.
+peers: $(PEERS:%=build/peers/%/.made)
+	for peer in $(PEERS); do \
+		PYTENSOR_FLAGS=base_compiledir=$(CURDIR)/build/peers/pytensor \
+			build/peers/$$peer/bin/python tutorials/peers/run.py $$peer || exit 1; \
+	done
+
 clean:
 	rm -rf $(VENV) build dist *.egg-info .coverage htmlcov .mypy_cache .pytest_cache .ruff_cache
-	rm -rf pyrocausal-demo
+	rm -rf pyrocausal-demo tutorials/_build
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(MADE):
@@ -79,5 +104,12 @@ $(FOR_DEMO): $(TORCH) pyproject.toml Makefile
 	@touch $@
 
 $(FOR_TEST): $(TORCH) pyproject.toml Makefile
-	$(PIP) --editable '.[arviz,dev,distributed,flows,plot]'
+	$(PIP) --editable '.[arviz,dev,distributed,docs,explore,flows,plot]'
+	@touch $@
+
+# Each peer has an environment of its own.
+build/peers/%/.made: tutorials/peers/versions.txt | $(MADE)
+	rm -rf $(@D) && $(PY) -m venv $(@D)
+	$(@D)/bin/python -m pip --disable-pip-version-check install -qq \
+		--constraint tutorials/peers/versions.txt $*
 	@touch $@

@@ -153,6 +153,7 @@ def run(task: Task, name: str, folder: Path) -> dict[str, Any]:
     )
     trained = time.process_time() - start
     picture(result, task, folder / f"{name}.png")
+    assert result.report is not None  # it was not loaded
     return {
         "cpu": trained,
         "total": time.process_time() - start,

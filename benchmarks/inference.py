@@ -1,6 +1,6 @@
 """Measure abduction of incomplete evidence: ``python -m benchmarks.inference``; tables for RESULTS.md.
 
-``--part`` runs one of: throughput, linear, bad, coverage.
+``--part`` runs one of: throughput, training, linear, bad, coverage.
 """
 
 from __future__ import annotations
@@ -9,7 +9,8 @@ import argparse
 import warnings
 from collections.abc import Callable, Iterator
 from functools import partial
-from time import process_time
+from statistics import median
+from time import perf_counter, process_time
 from typing import Any, Literal
 
 import numpy as np
@@ -20,6 +21,8 @@ import torch
 from torch import Tensor
 
 import pyrocausal as pc
+from pyrocausal.guides import Amortized
+from pyrocausal.guides.stepping import Steps
 
 Floats = npt.NDArray[np.float64]
 Method = Literal["auto", "gaussian", "enumeration", "guide", "importance", "nuts"]
@@ -29,6 +32,7 @@ def main() -> None:
     """Print the tables."""
     parts: dict[str, Callable[[bool], None]] = {
         "throughput": throughput,
+        "training": training,
         "linear": linear,
         "bad": bad_guide,
         "coverage": coverage,
@@ -75,6 +79,40 @@ def throughput(quick: bool) -> None:
         alone, together = taken[0] / taken[-1], taken[min(1, len(taken) - 1)] / taken[-1]
         print(
             f"| {name} | {units} | {taken[-1]:.3g} | {alone:.0f} | {together:.0f} | {share:.3f} |",
+            flush=True,
+        )
+
+
+def training(quick: bool) -> None:
+    """Compare a compiled step of a guide's training with an eager one, by turns."""
+    cases = {
+        "10 linear Gaussian sites, gaussian": Amortized.of(_linear_program(10)[0], seed=0),
+        "the nonlinear program, mixture": Amortized.of(pc.scm(bent), head="mixture", seed=0),
+    }
+    print("| guide | eager ms | compiled ms | ratio | s to compile | pays from |")
+    print("|---|---|---|---|---|---|")
+    for name, guide in cases.items():
+        known = torch.rand(512, len(guide.names), generator=torch.Generator().manual_seed(0)) < 0.5
+        values = {n: torch.randn(512) for n in guide.names}
+        features, targets = guide.encoded(values)
+        units = features, targets, known.to(features), ~known
+        ways = {way: Steps(guide, 1e-9, way == "compiled") for way in ("eager", "compiled")}
+        started = perf_counter()
+        ways["compiled"].take(units, 1.0, 1)
+        spent = perf_counter() - started
+        taken: dict[str, list[float]] = {way: [] for way in ways}
+        for _ in range(2 if quick else 9):
+            for way, steps in ways.items():
+                started = process_time()
+                for _ in range(40):
+                    steps.take(units, 1.0, 1)
+                taken[way].append(1e3 * (process_time() - started) / 40)
+        eager, compiled = (median(taken[way]) for way in ways)
+        ratio = median(c / e for e, c in zip(*taken.values(), strict=True))
+        pays = 1e3 * spent / max(eager - compiled, 1e-9)
+        print(
+            f"| {name} | {eager:.2f} | {compiled:.2f} | {ratio:.2f} | {spent:.0f} | "
+            f"{pays:,.0f} steps |",
             flush=True,
         )
 

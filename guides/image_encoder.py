@@ -17,7 +17,7 @@ LEAST_VARIANCE: Final = 1e-4
 
 @final
 class ImageEncoder(nn.Module):
-    """``q(. | x) = N(mu(x), diag v(x))``: strided convolutions, then one linear map.
+    """An encoder ``q(z | x) = N(mu(x), diag v(x))``: strided convolutions, then one linear map.
 
     Args:
         image_shape: Channels, height and width.

@@ -31,16 +31,18 @@ def check_shape(head: Any, encoder: Any, hidden: Any, layers: Any) -> None:
         import_zuko()
 
 
-def check_training(steps: Any, batch_size: Any, lr: Any) -> None:
+def check_training(steps: Any, batch_size: Any, lr: Any, compile: Any) -> None:
     """Check how a guide is to be trained.
 
     Raises:
-        ValueError: A number that is out of range, or none.
+        ValueError: A number that is out of range, or none; another word for how to compile.
     """
     _check_whole(steps=steps, batch_size=batch_size)
     real = isinstance(lr, Real) and not isinstance(lr, bool)
     if not (real and 0 < float(lr) < math.inf):
         raise ValueError(f"Got lr={lr!r}; expected a positive number, such as 0.003.")
+    if compile not in (True, False, "auto"):
+        raise ValueError(f'Got compile={compile!r}; expected True, False or "auto".')
 
 
 def _check_whole(**numbers: Any) -> None:

@@ -19,6 +19,7 @@ from pyrocausal.guides.attaching import attach
 from pyrocausal.guides.fingerprints import fingerprint
 from pyrocausal.guides.options import check_training
 from pyrocausal.guides.simulating import simulate
+from pyrocausal.guides.stepping import Compile, Steps, Units
 from pyrocausal.verbs.standing import Standing
 
 if TYPE_CHECKING:
@@ -30,9 +31,6 @@ CHUNK = 2**15  # units simulated at a time
 VALUES = 2**22  # numbers of a chunk, at most
 FRESH = 10_000  # units that the guide is judged on
 WARM = 0.02  # of the steps, in which the rate rises
-BETAS = (0.9, 0.99)
-CLIP = 10.0
-_Units = tuple[Tensor, list[Tensor], Tensor, Tensor]  # features, targets, known, asked
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -50,6 +48,17 @@ class AmortizationReport:
         parameters: Number of parameters of the network.
         seconds: How long it took.
         seed: Gives the same guide again.
+        path: How the steps were taken: ``"eager"`` or ``"compiled"``.
+
+    Example:
+        >>> def chain():
+        ...     x = pyro.sample("x", dist.Normal(0.0, 1.0))
+        ...     pyro.sample("y", dist.Normal(x, 1.0))
+        >>> model = pc.SCM(chain)
+
+        >>> report = model.amortize(steps=20, hidden=8, seed=0)
+        >>> isinstance(report, AmortizationReport), report.steps
+        (True, 20)
     """
 
     losses: Tensor
@@ -61,6 +70,7 @@ class AmortizationReport:
     parameters: int
     seconds: float
     seed: int
+    path: str
 
     @property
     def gain(self) -> float:
@@ -75,7 +85,7 @@ class AmortizationReport:
     def __repr__(self) -> str:
         return (
             f"amortize: {self.parameters} parameters, {self.steps} steps on {self.simulated} "
-            f"simulated units in {self.seconds:.1f} s, seed {self.seed}\n"
+            f"simulated units in {self.seconds:.1f} s ({self.path}), seed {self.seed}\n"
             f"negative log density for each missing value, on {self.fresh} fresh units: "
             f"{self.loss:.4g}\n"
             f"without evidence {self.baseline:.4g}, gain {self.gain:.4g} +- {self.se:.2g}"
@@ -88,12 +98,36 @@ def amortize(
     steps: int = 7000,
     batch_size: int = 512,
     lr: float = 3e-3,
+    compile: Compile = "auto",
     seed: int | None = None,
     progress: bool | None = None,
     **shape: Any,
 ) -> AmortizationReport:
-    """Make a guide of an SCM, train it on simulations, and attach it; see ``SCM.amortize``."""
-    check_training(steps, batch_size, lr)
+    """Make a guide of an SCM, train it on simulations, and attach it; see ``SCM.amortize``.
+
+    Args:
+        scm: The model.
+        steps: Number of gradient steps.
+        batch_size: Units a step.
+        lr: Learning rate of Adam at its highest.
+        compile: Whether to compile loss and gradient.
+        seed: Gives the same guide again.
+        progress: Whether to show a bar; None shows one on a terminal.
+        shape: ``patterns``, ``head``, ``encoder``, ``hidden`` and ``layers``.
+
+    Returns:
+        How it went, and what the guide is worth on fresh units.
+
+    Example:
+        >>> def chain():
+        ...     x = pyro.sample("x", dist.Normal(0.0, 1.0))
+        ...     pyro.sample("y", dist.Normal(x, 1.0))
+        >>> model = pc.SCM(chain)
+
+        >>> amortize(model, steps=20, hidden=8, seed=0).steps, model.amortized is not None
+        (20, True)
+    """
+    check_training(steps, batch_size, lr, compile)
     if scm._standing != Standing():
         raise ValueError(
             "amortize() takes an SCM without interventions and evidence: amortize the SCM itself."
@@ -101,7 +135,14 @@ def amortize(
     seed = read_seed(seed, "amortize()")
     guide = Amortized.of(scm, seed=seed, **shape)
     report = train(
-        guide, scm, steps=steps, batch_size=batch_size, lr=lr, seed=seed, progress=progress
+        guide,
+        scm,
+        steps=steps,
+        batch_size=batch_size,
+        lr=lr,
+        compile=compile,
+        seed=seed,
+        progress=progress,
     )
     attach(scm._core, guide)
     return report
@@ -114,6 +155,7 @@ def train(
     steps: int = 7000,
     batch_size: int = 512,
     lr: float = 3e-3,
+    compile: Compile = "auto",
     seed: int | None = None,
     progress: bool | None = None,
 ) -> AmortizationReport:
@@ -128,24 +170,38 @@ def train(
         steps: Number of gradient steps.
         batch_size: Units a step.
         lr: Learning rate of Adam at its highest; it falls along a cosine.
+        compile: Whether to capture loss and gradient and compile them; ``"auto"`` does where the
+            steps to go are worth it.
         seed: Gives the same guide again.
         progress: Whether to show a bar; ``None`` shows one on a terminal.
 
+    Returns:
+        How it went, and what the guide is worth on fresh units.
+
     Raises:
         ValueError: The loss is not finite; numbers that are out of range.
+        NotCapturable: ``compile=True``, and the step can't be captured.
+        RuntimeError: ``compile=True``, and compiling doesn't work here.
+
+    Example:
+        >>> def chain():
+        ...     x = pyro.sample("x", dist.Normal(0.0, 1.0))
+        ...     pyro.sample("y", dist.Normal(x, 1.0))
+        >>> model = pc.SCM(chain)
+
+        >>> guide = Amortized.of(model)
+        >>> train(guide, model, steps=20, seed=0).steps
+        20
     """
-    check_training(steps, batch_size, lr)
+    check_training(steps, batch_size, lr, compile)
     started, seed = time.perf_counter(), read_seed(seed, "train()")
     generator = torch.Generator().manual_seed(seed % 2**63)
-    optimizer = torch.optim.Adam(guide.parameters(), lr=lr, betas=BETAS, fused=True)
-    losses = []
+    taking, losses = Steps(guide, lr, compile), list[Tensor]()
     source = _simulated(guide, scm, batch_size, generator)
     shown = None if progress is None else not progress
     with tqdm(total=steps, desc="amortize", disable=shown) as bar:
         for step, units in zip(range(steps), source, strict=False):
-            for group in optimizer.param_groups:
-                group["lr"] = lr * _rate(step / steps)
-            losses.append(_step(guide, units, optimizer))
+            losses.append(taking.take(units, _rate(step / steps), steps - step))
             if step % 100 == 99 or step == steps - 1:
                 _check(losses[-100:])
                 bar.update(step + 1 - bar.n)
@@ -163,6 +219,7 @@ def train(
         parameters=sum(p.numel() for p in guide.parameters()),
         seconds=time.perf_counter() - started,
         seed=seed,
+        path=taking.path,
     )
 
 
@@ -187,22 +244,9 @@ def judge(
     return -(density[some] * share).sum(1), -(alone[some] * share).sum(1)
 
 
-def _step(guide: Amortized, units: _Units, optimizer: torch.optim.Optimizer) -> Tensor:
-    features, targets, known, asked = units
-    with pyro.validation_enabled(False):
-        density = guide.log_densities(features, targets, known)
-    wanted = asked[:, guide.drawn]
-    loss = -torch.where(wanted, density, 0.0).sum() / wanted.sum()
-    optimizer.zero_grad()
-    loss.backward()
-    torch.nn.utils.clip_grad_norm_(guide.parameters(), CLIP)
-    optimizer.step()
-    return loss.detach()
-
-
 def _simulated(
     guide: Amortized, scm: SCM, batch_size: int, generator: torch.Generator
-) -> Iterator[_Units]:
+) -> Iterator[Units]:
     """Yield fresh units, a batch at a time."""
     width = sum(space.width for space in guide._spaces())
     batches = max(1, min(CHUNK, VALUES // width) // batch_size)
@@ -213,7 +257,7 @@ def _simulated(
             yield batch, rest, known, asked
 
 
-def _fresh(guide: Amortized, scm: SCM, units: int, generator: torch.Generator) -> _Units:
+def _fresh(guide: Amortized, scm: SCM, units: int, generator: torch.Generator) -> Units:
     """Simulate units: features and targets, what is known and what is asked about."""
     seed = int(torch.randint(2**31, (), generator=generator))
     features, targets = guide.encoded(simulate(scm._core, units, seed))

@@ -17,6 +17,7 @@ from pyrocausal.engine.tracing import quiet_seed
 from pyrocausal.errors import UnknownVariable
 from pyrocausal.fitting.options import read_seed
 from pyrocausal.fitting.paths import Compile
+from pyrocausal.fitting.saving import rebuilt
 from pyrocausal.graph import CausalGraph
 from pyrocausal.mechanisms import Flow, Mechanism
 from pyrocausal.mechanisms.base import check_count
@@ -211,11 +212,36 @@ class DeepSCM:
         program = GraphProgram(
             graph, {**given, CODE: dist.Normal(0 * one, one).to_event(1), IMAGE: decoder}
         )
-        guide = CodeGuide(
-            encoder_of(decoder, self.latent), decoder.encoder, tuple(columns), IMAGE, CODE
-        )
-        program.encoder = guide.encoder  # saved with the program
-        return program, guide
+        return program, _guide_of(program)
+
+    @staticmethod
+    def load(path: str | os.PathLike[str]) -> DeepSCMResult:
+        """Return the trained model that ``DeepSCMResult.save`` wrote.
+
+        Args:
+            path: The file.
+
+        Raises:
+            FileNotFoundError: No such file.
+            ValueError: A file of another kind, or of a model with mechanisms of one's own.
+        """
+        program = rebuilt(path)
+        if not isinstance(program.mechanisms._modules.get(f"p({IMAGE})"), ImageDecoder):
+            raise ValueError(f"{path} holds no DeepSCM. Load it with SCM.load(path).")
+        guide = _guide_of(program)
+        scm = SCM.load(path, program)
+        scm.amortized = guide  # type: ignore[assignment]
+        return DeepSCMResult(scm, program, guide)
+
+
+def _guide_of(program: GraphProgram) -> CodeGuide:
+    """Return an encoder for a program's decoder, whose parameters are the program's too."""
+    decoder = program.mechanisms[f"p({IMAGE})"]
+    assert isinstance(decoder, ImageDecoder)
+    causes = tuple(name for name in program.parents[IMAGE] if name != CODE)
+    guide = CodeGuide(encoder_of(decoder, decoder.latent), decoder.encoder, causes, IMAGE, CODE)
+    program.encoder = guide.encoder  # saved with the program
+    return guide
 
 
 class DeepSCMResult:
@@ -225,11 +251,11 @@ class DeepSCMResult:
         scm: The SCM, with a site for each cause, the code ``z`` and ``image``.
         program: Its program.
         guide: What infers the code of an image; attached to the SCM.
-        report: How the fit went.
+        report: How the fit went; ``None`` where it was loaded.
     """
 
     def __init__(
-        self, scm: SCM, program: GraphProgram, guide: CodeGuide, report: FitReport
+        self, scm: SCM, program: GraphProgram, guide: CodeGuide, report: FitReport | None = None
     ) -> None:
         self.scm, self.program, self.guide, self.report = scm, program, guide, report
         self.latent = guide.encoder.output.out_features // 2
@@ -251,6 +277,14 @@ class DeepSCMResult:
             raise TypeError(f"The image's mechanism is a {type(decoder).__name__}.")
         return decoder
 
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the model to one file, without code, which ``DeepSCM.load`` reads.
+
+        Args:
+            path: The file, replaced at once or not at all.
+        """
+        self.scm.save(path)
+
     def smooth(self, evidence: Any, do: Any, *, seed: int | None = None) -> dict[str, Tensor]:
         """Return counterfactuals whose images are the decoder's mean, without noise of the pixels.
 
@@ -271,12 +305,16 @@ class DeepSCMResult:
             return {**answer, IMAGE: self.decoder.mean(*parents)}
 
     def __repr__(self) -> str:
-        report = self.report
+        report, fitted = self.report, "fit: not here, loaded"
+        if report is not None:
+            fitted = (
+                f"fit: {report.units} units, {report.parameters} parameters, "
+                f"{len(report.losses)} steps in {report.seconds:.1f} s, loss "
+                f"{report.losses[0]:.4g} at first, {report.losses[-1]:.4g} at last"
+            )
         return (
             f"DeepSCM: {', '.join(self.guide.causes)} -> {IMAGE}, a code of {self.latent} numbers\n"
-            f"fit: {report.units} units, {report.parameters} parameters, {len(report.losses)} steps "
-            f"in {report.seconds:.1f} s, loss {report.losses[0]:.4g} at first, "
-            f"{report.losses[-1]:.4g} at last\n"
+            f"{fitted}\n"
             f"pixels' noise: {127.5 * self.decoder.noise.item():.3g} grey levels\n"
             "approximate: the encoder's draws of the code are not weighed (guide.weighed = True)"
         )

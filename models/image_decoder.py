@@ -13,8 +13,9 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate, silu
 
 from pyrocausal.guides.image_encoder import ImageEncoder
-from pyrocausal.mechanisms import Mechanism, ParentEncoder
+from pyrocausal.mechanisms import Mechanism, Parent, ParentEncoder
 from pyrocausal.mechanisms.base import Distribution
+from pyrocausal.mechanisms.recipes import recorded
 
 __all__ = ["CodeGuide", "ImageDecoder", "encoder_of"]
 
@@ -22,6 +23,7 @@ LEAST_NOISE: Final = 0.02
 """The pixels' least noise: images of whole grey levels have a step of 0.008, and dark ones none."""
 
 
+@recorded
 @final
 class ImageDecoder(Mechanism):
     r"""``x = mu(z, pa) + \sigma u``, ``u ~ Normal(0, I)``: the code and the causes draw an image.
@@ -53,7 +55,8 @@ class ImageDecoder(Mechanism):
         hidden: int = 128,
     ) -> None:
         super().__init__()
-        self.image_shape = tuple(image_shape)
+        self.image_shape, self.latent = tuple(image_shape), latent
+        self.channels, self.hidden = tuple(channels), hidden
         height, width = (-(-side // 2 ** len(channels)) for side in self.image_shape[1:])
         self.coarse = (channels[0], height, width)
         self.encoder = ParentEncoder(parents)
@@ -70,6 +73,11 @@ class ImageDecoder(Mechanism):
             nn.Conv2d(channels[-1], 4 * self.image_shape[0], 3, padding=1), nn.PixelShuffle(2)
         )
         self.log_noise = nn.Parameter(torch.tensor(-1.0))
+
+    @property
+    def parents(self) -> tuple[Parent, ...]:
+        """What each cause is."""
+        return tuple(self.encoder.parents)
 
     @property
     def noise(self) -> Tensor:

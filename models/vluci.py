@@ -39,6 +39,8 @@ CHOICES = {
 }
 DRAWS = 20
 """Copies of U in the second stage."""
+FREE = (64, 64)
+"""Layers of the networks of a free effect of U."""
 
 
 class VLUCI:
@@ -263,16 +265,24 @@ class VLUCI:
 
     def _variational(self, result: VLUCIResult, seed: int) -> VLUCIResult:
         program = result.program
+        twin = build_program(result.twin.likelihood, result.twin.optimum.theta)
         if self.latent_dim > 1 or self.u_effect == "free":
-            free = self.hidden or (64, 64)
-            hidden = free if self.u_effect == "free" else ()
-            program = widened(program, self.latent_dim, hidden, seed)
+            hidden = (self.hidden or FREE) if self.u_effect == "free" else ()
+            program, twin = (
+                widened(one, self.latent_dim, hidden, seed) for one in (program, twin)
+            )
         result = replace(result, program=program)
         objective: Literal["joint", "double"] = "double" if self.objective == "double" else "joint"
-        if self.u_effect == "free":
-            # A free function of u has no exact solution to start from: it starts without U.
-            fit_without_u(program, result.units(), self.steps)
-        amortized = amortize(program, result.units(), objective, seed, self.steps)
+        without_u = fit_without_u(twin, result.units(), self.steps)
+        # What the covariates explain is known then: the fit starts above the twin, with the
+        # loadings of the exact solution.
+        for head, learned in (
+            (program.treatment, twin.treatment),
+            (program.outcome, twin.outcome),
+        ):
+            if head.free is not None and learned.free is not None:
+                head.free.load_state_dict(learned.free.state_dict())
+        amortized = amortize(program, result.units(), objective, seed, self.steps, twin=without_u)
         _refuse_worse_than_twin(amortized)
         warnings = result.diagnosis.warnings
         if amortized.kl < 0.01:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Literal
@@ -10,17 +9,21 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from pyrocausal.models.quadrature import gauss_hermite
 from pyrocausal.models.vluci_heads import network
 from pyrocausal.models.vluci_likelihood import GAMMA_SCALE
 from pyrocausal.models.vluci_program import VLUCIProgram
 
-__all__ = ["Amortized", "Units", "amortize", "bound", "fit_without_u", "objective_of"]
+__all__ = ["Amortized", "Units", "amortize", "bound", "fit_without_u", "nodes_of", "objective_of"]
 
 Objective = Literal["joint", "double"]
 WIDTH = 32
 STEPS = 800
 MOST_CORRELATED = 5
 """A U of more dimensions than this gets a diagonal covariance."""
+NODES = {1: 7, 2: 4, 3: 3}
+"""Quadrature nodes along each dimension of U; with more dimensions, draws."""
+DRAWS = 8
 
 
 @dataclass(frozen=True)
@@ -105,54 +108,110 @@ def inputs_of(program: VLUCIProgram, units: Units, outcome: bool = True) -> Tens
     return torch.cat(features, 1)
 
 
-def objective_of(
-    amortized: Amortized, units: Units, objective: Objective, draws: int = 1
-) -> Tensor:
+Nodes = tuple[Tensor, Tensor]
+
+
+def nodes_of(latent_dim: int, units: Units) -> Nodes:
+    """Return standard normal points ``(m, 1 or n, k)``, with weights that sum to 1, ``(m,)``.
+
+    Up to three dimensions, where expectations are free of noise, they are those of Gauss and
+    Hermite along each; beyond, draws for each unit from torch's generator.
+
+    Args:
+        latent_dim: Dimension of U, k.
+        units: The data, n units.
+    """
+    number = NODES.get(latent_dim)
+    if number is None:
+        z = torch.randn(DRAWS, len(units.y), latent_dim, dtype=units.x.dtype)
+        return z, units.x.new_full((DRAWS,), 1 / DRAWS)
+    at, weights = (part.to(units.x) for part in gauss_hermite(number))
+    z = torch.cartesian_prod(*[at] * latent_dim).reshape(-1, 1, latent_dim)
+    return z, torch.cartesian_prod(*[weights] * latent_dim).reshape(len(z), -1).prod(1)
+
+
+def objective_of(amortized: Amortized, units: Units, objective: Objective, nodes: Nodes) -> Tensor:
     r"""Return the objective of each unit, shape ``(n,)``.
 
     ``joint``: ``E_q[log p(t|x,u) + log p(y|x,t,u)] - KL(q || p)``, a lower bound. ``double``:
     ``E_q1[log p(t|x,u)] - KL(q1 || p) + E_q2[log p(y|x,t,u)] - KL(q2 || q1)``, which equals the
     log likelihood where both guides are exact and is otherwise **no bound**.
+
+    Args:
+        amortized: Program and guides.
+        units: The data.
+        objective: Which.
+        nodes: Of the expectations, from `nodes_of`.
     """
-    program = amortized.program
+    program, (z, weights) = amortized.program, nodes
     second = amortized.posterior(units)
-    u = second.rsample((draws,))
-    outcome = program.outcome(units.x, units.t, u).log_prob(units.y).mean(0)
+    u = _at(second, z)
+    outcome = program.outcome(units.x, units.t, u).log_prob(units.y)
     if program.proxies is not None and units.w is not None:
-        outcome = outcome + program.proxies(u).log_prob(units.w).mean(0)
+        outcome = outcome + program.proxies(u).log_prob(units.w)
     if objective == "joint" or amortized.first is None:
-        treated = program.treatment(units.x, u).log_prob(units.t).mean(0)
-        return treated + outcome - _divergence(second, None)  # type: ignore[no-any-return]
+        treated = program.treatment(units.x, u).log_prob(units.t)
+        return weights @ (treated + outcome) - _divergence(second, None)  # type: ignore[no-any-return]
     first = amortized.first(inputs_of(program, units, outcome=False))
-    treated = program.treatment(units.x, first.rsample((draws,))).log_prob(units.t).mean(0)
-    return treated - _divergence(first, None) + outcome - _divergence(second, first)  # type: ignore[no-any-return]
+    treated = program.treatment(units.x, _at(first, z)).log_prob(units.t)
+    return weights @ (treated + outcome) - _divergence(first, None) - _divergence(second, first)  # type: ignore[no-any-return]
 
 
-def bound(amortized: Amortized, units: Units, draws: int = 50) -> tuple[float, float]:
+def _at(q: torch.distributions.MultivariateNormal, z: Tensor) -> Tensor:
+    return q.loc + (q.scale_tril @ z[..., None])[..., 0]
+
+
+def bound(amortized: Amortized, units: Units) -> tuple[float, float]:
     """Return the evidence lower bound of a unit under the second guide, and its KL."""
     with torch.no_grad():
         kl = _divergence(amortized.posterior(units), None).mean()
-        return float(objective_of(amortized, units, "joint", draws).mean()), float(kl)
+        nodes = nodes_of(amortized.program.latent_dim, units)
+        return float(objective_of(amortized, units, "joint", nodes).mean()), float(kl)
+
+
+def penalty(program: VLUCIProgram) -> Tensor:
+    """Return minus the log of the weak priors of loadings and networks, once for all units.
+
+    The weights of a network have a variance of one over its inputs: each layer keeps the scale of
+    the one before. The likelihood alone would have wide networks learn the units by heart.
+    """
+    treatment, outcome = program.treatment, program.outcome
+    loadings = [treatment.loading, *([outcome.loading] if outcome.family == "bernoulli" else [])]
+    total = torch.stack([(loading**2).sum() for loading in loadings]).sum() / GAMMA_SCALE**2
+    for net in (treatment.free, outcome.free):
+        for layer in net or ():
+            if isinstance(layer, nn.Linear):
+                total = total + layer.in_features * (layer.weight**2).sum()
+    return total / 2
 
 
 def fit_without_u(program: VLUCIProgram, units: Units, steps: int) -> float:
     """Fit a program in place with U held at 0; return its log likelihood of a unit."""
     zero = units.x.new_zeros(len(units.x), program.latent_dim)
 
-    def loss() -> Tensor:
+    def mean() -> Tensor:
         treated = program.treatment(units.x, zero).log_prob(units.t)
         total = treated + program.outcome(units.x, units.t, zero).log_prob(units.y)
         if program.proxies is not None and units.w is not None:
             total = total + program.proxies(zero).log_prob(units.w)
-        return -total.mean()  # type: ignore[no-any-return]
+        return total.mean()  # type: ignore[no-any-return]
+
+    def loss() -> Tensor:
+        return penalty(program) / len(units.y) - mean()
 
     _descend(program.parameters(), loss, steps, 1e-2)
     with torch.no_grad():
-        return -float(loss())
+        return float(mean())
 
 
 def amortize(
-    program: VLUCIProgram, units: Units, objective: Objective, seed: int, steps: int = STEPS
+    program: VLUCIProgram,
+    units: Units,
+    objective: Objective,
+    seed: int,
+    steps: int = STEPS,
+    *,
+    twin: float,
 ) -> Amortized:
     """Train guides on a program that was started well, then both: no KL warm-up.
 
@@ -162,6 +221,7 @@ def amortize(
         objective: ``"joint"`` or ``"double"``.
         seed: Of the guides and draws; no global generator moves.
         steps: Steps of each of the two stages.
+        twin: Log likelihood of a unit of the same program without U, from `fit_without_u`.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -171,18 +231,17 @@ def amortize(
         if objective == "double":
             size = inputs_of(program, units, outcome=False).shape[1]
             first = NormalGuide(size, program.latent_dim)
-        found = Amortized(program, guide, first)
+        found = Amortized(program, guide, first, twin=twin)
 
         def loss() -> Tensor:
-            loading = program.treatment.loading
-            penalty = (loading**2).sum() / (2 * GAMMA_SCALE**2 * len(units.y))
-            return penalty - objective_of(found, units, objective).mean()
+            nodes = nodes_of(program.latent_dim, units)
+            value = objective_of(found, units, objective, nodes).mean()
+            return penalty(program) / len(units.y) - value
 
         guides = [p for g in (guide, first) if g is not None for p in g.parameters()]
         _descend(guides, loss, steps, 1e-2)
         _descend([*guides, *program.parameters()], loss, steps, 2e-3)
         found.elbo, found.kl = bound(found, units)
-        found.twin = fit_without_u(copy.deepcopy(program), units, steps)
     return found
 
 

@@ -69,7 +69,8 @@ def widened(
 ) -> VLUCIProgram:
     """Return the program with more dimensions of U, or with free effects of it.
 
-    The first dimension starts as it was, the others with small loadings.
+    The first dimension starts as it was, the others with small loadings, and free effects as
+    none at all: the program says what it said.
 
     Args:
         program: The program of the exact fit.
@@ -99,9 +100,19 @@ def widened(
             state.update({k: v for k, v in old.state_dict().items() if k != "loading"})
             new.load_state_dict({**state, "loading": loading})
             if new.free is not None:
-                last = list(new.free)[-1]
-                nn.init.zeros_(last.weight)  # type: ignore[arg-type]
+                _silence(new.free, latent_dim)
     return VLUCIProgram(program.rows, treatment, outcome, latent_dim, program.proxies)
+
+
+def _silence(net: nn.Sequential, latent_dim: int) -> None:
+    """Make a network 0, and blind to U, its last inputs, also once it has learned without U."""
+    first, last = net[0], net[-1]
+    assert isinstance(first, nn.Linear)
+    assert isinstance(last, nn.Linear)
+    with torch.no_grad():
+        first.weight[:, -latent_dim:] = 0.0
+        last.weight.zero_()
+        last.bias.zero_()
 
 
 def program_rows(columns: Columns, x: Tensor) -> Tensor:

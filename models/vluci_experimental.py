@@ -103,12 +103,13 @@ def fit_experimental(
     units = Units(
         program.rows, columns.t.to(kind), columns.y.to(kind), proxies if program.proxies else None
     )
-    fit_without_u(program, units, steps)
+    without = fit_without_u(program, units, steps)
     twin = average_effect(program, (1.0, 0.0))
     starts = {}
     for sign, side in (("+", 1.0), ("-", -1.0)):
         started = _with_confounding(program, side)
-        starts[sign] = replace(amortize(started, units, "joint", seed, steps), start=sign)
+        found = amortize(started, units, "joint", seed, steps, twin=without)
+        starts[sign] = replace(found, start=sign)
     best = max(starts.values(), key=lambda found: found.elbo)
     warnings = [
         "experimental: no interval is computed, and nothing beyond the form of the heads, or an "

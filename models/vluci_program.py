@@ -15,7 +15,7 @@ from pyrocausal.model import SCM
 from pyrocausal.models.vluci_heads import OutcomeHead, TreatmentHead
 from pyrocausal.noise import StructuralEquation
 
-__all__ = ["ProxyHead", "Rows", "VLUCIProgram", "average_effect"]
+__all__ = ["ProxyHead", "Rows", "VLUCIProgram", "average_effect", "effects_at"]
 
 
 class Rows(TorchDistribution):
@@ -154,9 +154,27 @@ def average_effect(
         values: The treatment, and what it is compared with.
         draws: Of U, from the prior, for each row.
     """
-    x = program.rows
-    generator = torch.Generator().manual_seed(0)
+    return float(effects_at(program, program.rows, values, draws).to(torch.float64).mean())
+
+
+def effects_at(
+    program: VLUCIProgram,
+    x: Tensor,
+    values: tuple[float, float] = (1.0, 0.0),
+    draws: int = 200,
+    seed: int = 0,
+) -> Tensor:
+    """Return ``mu_1(x, u) - mu_0(x, u)`` at draws of U from its prior, shape ``(draws, n)``.
+
+    Args:
+        program: The program.
+        x: Covariates without proxies, shape ``(n, d)``.
+        values: The treatment, and what it is compared with.
+        draws: Of U, for each row.
+        seed: Of the draws.
+    """
+    generator = torch.Generator().manual_seed(seed)
     u = torch.randn(draws, len(x), program.latent_dim, generator=generator).to(x)
     with torch.no_grad():
         means = [program.outcome.mean(x, x.new_full((len(x),), v), u) for v in values]
-        return float((means[0] - means[1]).to(torch.float64).mean())
+        return means[0] - means[1]

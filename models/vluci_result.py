@@ -24,7 +24,7 @@ from pyrocausal.models.vluci_loadings import Propensity, benchmarks, read_box
 from pyrocausal.models.vluci_optimum import curvature
 from pyrocausal.models.vluci_posterior import draw_posterior, grid_posterior
 from pyrocausal.models.vluci_profile import Mode, Profile
-from pyrocausal.models.vluci_program import VLUCIProgram, average_effect
+from pyrocausal.models.vluci_program import VLUCIProgram, average_effect, effects_at
 from pyrocausal.models.vluci_sets import IdentifiedSet, identified_set
 from pyrocausal.models.vluci_twin import Twin
 from pyrocausal.models.vluci_two_stage import TwoStage
@@ -156,6 +156,9 @@ class VLUCIResult:
     def cate(self, x: Any, num_draws: int = 200, *, point: bool = False, seed: int = 0) -> Tensor:
         """Return draws of the average effect at covariates, over the parameters.
 
+        A variational objective has one set of parameters: its draws are of U, from the prior, and
+        their mean is the effect.
+
         Args:
             x: Covariates of new units, with the columns of the fit.
             num_draws: Number of draws.
@@ -171,6 +174,9 @@ class VLUCIResult:
         self._refuse_point("cate", point)
         likelihood = self.twin.likelihood
         matrix, _ = read_matrix(x, self.columns.names)
+        if self.amortized is not None:
+            rows = program_rows(self.columns, matrix)
+            return effects_at(self.program, rows, draws=num_draws, seed=seed)
         designs = likelihood.features(matrix)
         draws = self.parameter_draws(num_draws, seed)
         with torch.no_grad():

@@ -25,6 +25,10 @@ class IdentifiedSet:
         se_low: Sampling error of the least.
         se_high: Sampling error of the greatest.
         box: The bound.
+
+    Example:
+        >>> print(IdentifiedSet(1.0, 2.0, 0.1, 0.1, Box(0.1, 0.5, "given")))
+        [1, 2] for R2 of U with t at most 0.1, with y at most 0.5 (given)
     """
 
     low: float
@@ -32,6 +36,9 @@ class IdentifiedSet:
     se_low: float
     se_high: float
     box: Box
+
+    def __str__(self) -> str:
+        return f"[{self.low:.4g}, {self.high:.4g}] for {self.box}"
 
     def interval(self, level: float) -> tuple[float, float]:
         """Return limits that hold each effect of the set with this probability."""

@@ -1,4 +1,4 @@
-"""The command line: ``pyrocausal demo``, ``doctor``, ``graph``, ``query``."""
+"""The command line: ``pyrocausal demo``, ``doctor``, ``graph``, ``query``, ``explore``."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any, Final, NoReturn
 
 __all__ = ["main"]
 
-MODELS: Final = {"graph": "drawing", "query": "asking"}
+MODELS: Final = {"graph": "drawing", "query": "asking", "explore": "exploring"}
 """Command about a model to its module in `pyrocausal.commands`."""
 
 
@@ -55,6 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     for name, words in (
         ("graph", "the causal graph of a model in a file: words or a picture"),
         ("query", "ask a model in a file: what is seen, what if we act, what would have been"),
+        ("explore", "a page in the browser: move actions, and see what is seen, done, imagined"),
     ):
         command = commands.add_parser(
             name, help=words, description=words, formatter_class=argparse.RawTextHelpFormatter

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["Answer", "Effect", "Estimate", "Interval", "check_level", "normal_interval"]
 
 MOST_ROWS: Final = 10
+ROUNDING: Final = 1e-8  # in parts of the value, what an error of arithmetic alone comes to
 
 Number = float | Tensor
 
@@ -115,6 +116,13 @@ class Answer:
         index: What the numbers belong to, a pandas index; None for a single number.
         bounds: What remains possible without the assumptions that the value needs.
         details: Further figures, name to text or number, shown on the card.
+
+    Example:
+        >>> effect = pc.ate(pc.zoo.homework(), "H", "Y", seed=0)
+        >>> isinstance(effect, Answer), effect.rung
+        (True, 2)
+        >>> print(effect.query)
+        E[Y | do(H=1)] - E[Y | do(H=0)]
     """
 
     value: Any  # a float, or a tensor where there is an index
@@ -188,7 +196,7 @@ class Answer:
         value = "" if self.index is not None else f" = {float(self.value):.4g}"
         lines = [("", f"{self.query}{value}")]
         if self.index is None and self.se is not None:
-            lines.append((self.error_of, f"{float(self.se):.2g}"))
+            lines.append((self.error_of, f"{self._error(self.se):.2g}"))
         lines += self._limits()
         lines.append(("rung", RUNGS[self.rung]))
         if self.routes:
@@ -201,12 +209,12 @@ class Answer:
         lines = []
         if self.interval is not None:
             level = f"{100 * self.interval.level:g} % interval"
-            sources = [f"{n} {_text(sd)}" for n, sd in self.interval.sources.items()]
-            joined = ""
-            if sources and self.index is None:
+            named, joined = self.interval.sources, ""
+            if named and self.index is None:
+                sources = [f"{name} {_text(self._error(sd))}" for name, sd in named.items()]
                 joined = f" (sd: {', '.join(sources)})"
-            elif sources:
-                joined = f" (joins {', '.join(self.interval.sources)})"
+            elif named:
+                joined = f" (joins {', '.join(named)})"
             lines.append((level, f"{self.interval}{joined}"))
         if self.bounds is not None:
             note = f" ({self.bounds.note})" if self.bounds.note else ""
@@ -215,6 +223,11 @@ class Answer:
                 ends = "[{:.4g}, {:.4g}]".format(*self.bounds.outer)
                 lines.append(("interval of the bounds", f"{ends} (parameters; Imbens-Manski)"))
         return lines
+
+    def _error(self, error: Number) -> float:
+        """Return an error as it is printed: 0 where it is the rounding of single precision."""
+        error = float(error)
+        return 0.0 if error < ROUNDING * abs(float(self.value)) else error
 
     def __repr__(self) -> str:
         return "\n".join([as_text(self.card()), *self._rows()])

@@ -88,6 +88,19 @@ class GraphProgram(nn.Module):
             "mechanisms": {x: _recipe(self.mechanisms[_key(x)]) for x in self.parents},
         }
 
+    def described(self) -> dict[str, str]:
+        """Return in words what each variable is drawn from, such as ``"Normal, MLP of x"``.
+
+        Example:
+            >>> graph = pc.CausalGraph([("x", "y")])
+            >>> mechanisms = {"x": dist.Normal(0.0, 1.0), "y": Linear(1, head="poisson")}
+            >>> GraphProgram(graph, mechanisms).described()
+            {'x': 'Normal', 'y': 'Poisson, Linear of x'}
+        """
+        return {
+            x: _words(self.mechanisms[_key(x)], parents) for x, parents in self.parents.items()
+        }
+
     @classmethod
     def from_recipe(cls, recipe: Mapping[str, Any]) -> Self:
         """Build the program that a whole recipe describes; its parameters start afresh.
@@ -142,6 +155,22 @@ class _Fixed(Mechanism):
         self.distribution = map_tensors(self.distribution, fn)
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
         return self
+
+
+def _words(mechanism: nn.Module, parents: tuple[str, ...]) -> str:
+    made_of: Any = mechanism
+    if isinstance(mechanism, _Fixed | _Function):
+        made_of = mechanism.distribution if isinstance(mechanism, _Fixed) else mechanism.function
+    name = getattr(made_of, "__name__", type(made_of).__name__).replace("<lambda>", "function")
+    if isinstance(made_of, Table):
+        law = "Bernoulli" if made_of.binary else "Categorical"
+    else:
+        law = type(made_of.head).__name__ if isinstance(made_of, Linear | MLP) else ""
+    if law == "Mixture":
+        law = f"Mixture of {made_of.head.components} normals"
+    if not parents:
+        return law or name
+    return f"{law}{', ' * bool(law)}{name} of {', '.join(parents)}"
 
 
 def _recipe(mechanism: nn.Module) -> Any:

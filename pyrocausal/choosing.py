@@ -7,8 +7,9 @@ from typing import Any, Literal, final
 
 import torch
 from torch import Tensor
+from torch.distributions import NegativeBinomial, Normal
 
-from pyrocausal.engine.casting import as_tensor
+from pyrocausal.engine.casting import as_tensor, holds_words
 from pyrocausal.engine.evidence import columns_of
 from pyrocausal.errors import UnknownVariable
 from pyrocausal.graph import CausalGraph
@@ -20,6 +21,10 @@ FEW = 10  # up to so many different whole numbers are codes of categories
 COMPONENTS = 4  # normals in the mixture of a root
 ROWS = 200  # fewer give a root one normal
 ROWS_PER_CELL = 10  # fewer rows for each entry of a table, and a network takes its place
+MOST_BELOW = 10**6  # whole numbers below the least one, whose chances are summed
+UNLIKELY = 1e-3  # a chance that speaks against a count
+CERTAIN = 3  # standard errors
+POISSON = 1e-2  # parts of the mean by which the variance of a count exceeds it at least, to start
 
 Kind = Literal["binary", "categorical", "count", "continuous", "codes", "constant", "vector"]
 
@@ -97,11 +102,18 @@ def choose_mechanisms(
     0 and 1                                 ``Bernoulli``
     codes 0, 1, ..., k - 1, all there,
     k up to 10                              ``Categorical``
-    other whole numbers from 0, variance
-    at least the mean                       ``NegativeBinomial``
+    other whole numbers that are spread
+    like counts, see below                  ``NegativeBinomial``
     other numbers                           ``Normal``, its mean and deviation both learned;
                                             for a root a mixture of four
     ======================================  ============================================
+
+    Whole numbers are spread like counts where all of this holds: none is negative; the least one
+    is within a standard deviation of 0, so that ages of adults are no counts; the variance is not
+    below the mean, but for chance; they are likelier under the negative binomial distribution of
+    their mean and variance than under the normal one, which marks out of 100 are not; and under
+    the former no value below the least one had to be expected. ``print(scm)`` shows what was
+    chosen, and ``mechanisms={"visits": ...}`` of ``SCM.from_graph`` overrules it.
 
     Their parameters are the outputs of a perceptron (`MLP`) of the standardized parents. A
     discrete variable whose parents are all discrete gets a `Table` where there are ten rows for
@@ -154,10 +166,7 @@ def _read(graph: CausalGraph, data: Any, given: Collection[str]) -> dict[str, Co
 
 
 def _check_type(name: str, given: Any) -> None:
-    """Say how to turn a column of another type into numbers.
-
-    Categories are not coded here: their codes depend on the table, and all verbs speak in codes.
-    """
+    """Say how to turn a column of another type into numbers."""
     what, kind = f"data[{name!r}]", str(getattr(given, "dtype", ""))
     if kind.startswith("datetime"):
         raise TypeError(
@@ -172,13 +181,7 @@ def _check_type(name: str, given: Any) -> None:
         return
     example = next((value for value in given if isinstance(value, str)), None)
     if example is not None:
-        coded = what if kind == "category" else f"{what}.astype('category')"
-        coded += ".cat" * hasattr(given, "to_frame")  # not so for a bare pandas.Categorical
-        raise TypeError(
-            f"{what} holds words, such as {example!r}; expected numbers. Code them by "
-            f"{coded}.codes, with NaN in place of -1 where there is none, and keep "
-            f"{coded}.categories: interventions, evidence and answers are in codes."
-        )
+        raise holds_words(what, example, given)
 
 
 def _choose(column: Column, parents: Sequence[Column | None]) -> Mechanism:
@@ -199,11 +202,21 @@ def _head(column: Column, *, root: bool) -> heads.Head:
     if column.kind == "categorical":
         return heads.Categorical(column.categories)
     if column.kind == "count":
-        return heads.NegativeBinomial(scale=float(column.seen.mean()))
+        return _counting(column.seen)
     loc, scale = float(column.seen.mean()), float(_spread(column.values))
     if root and len(column.values) >= ROWS:
         return heads.Mixture(COMPONENTS, loc=loc, scale=scale)
     return heads.Normal(heteroscedastic=True, loc=loc, scale=scale)
+
+
+def _counting(seen: Tensor) -> heads.NegativeBinomial:
+    """Return a head that starts at the mean and the variance of the column."""
+    mean, variance = seen.mean(), seen.var()
+    head = heads.NegativeBinomial(scale=float(mean))
+    shape = mean**2 / (variance - mean).clamp(min=POISSON * mean)
+    with torch.no_grad():
+        head.log_concentration.fill_(float(shape.log()))
+    return head
 
 
 def _table(column: Column, parents: Sequence[Column]) -> Table:
@@ -232,9 +245,23 @@ def _kind_of(values: Tensor) -> Kind:
         if not torch.equal(different, torch.arange(len(different), dtype=seen.dtype)):
             return "codes"
         return "binary" if len(different) == 2 else "categorical"
-    # A negative binomial is never narrower than a Poisson distribution.
-    counts = bool(seen.min() >= 0) and bool(seen.var() >= seen.mean())
-    return "count" if counts else "continuous"
+    return "count" if _like_counts(seen) else "continuous"
+
+
+def _like_counts(seen: Tensor) -> bool:
+    """Say whether whole numbers are spread as the negative binomial of their moments tells."""
+    mean, deviation, least = seen.mean(), seen.std(), seen.min()
+    # It is never narrower than a Poisson distribution, whose variance is known up to chance.
+    error = CERTAIN * (2 / len(seen)) ** 0.5
+    if bool(least < 0) or bool(least > deviation) or bool(deviation**2 < (1 - error) * mean):
+        return False
+    shape = mean**2 / (deviation**2 - mean).clamp(min=POISSON * mean)
+    law = NegativeBinomial(shape, logits=mean.log() - shape.log(), validate_args=False)
+    if bool(law.log_prob(seen).sum() < Normal(mean, deviation).log_prob(seen).sum()):
+        return False
+    below = torch.arange(min(int(least), MOST_BELOW), dtype=seen.dtype)
+    chance = law.log_prob(below).exp().sum().clamp(max=1.0)
+    return bool((1 - chance) ** len(seen) >= UNLIKELY)
 
 
 def _spread(values: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ from typing import Any, final
 import torch
 from torch import Tensor
 
+from pyrocausal.engine.casting import holds_words
 from pyrocausal.errors import UnknownVariable
 
 __all__ = [
@@ -112,6 +113,9 @@ def grid(values: Sequence[Any] | Tensor, *others: Any, product: bool = False) ->
             each of the other; otherwise they are zipped.
         others: None: all values stand in one list.
 
+    Returns:
+        The interventions, for a variable in ``do``: one world each.
+
     Raises:
         TypeError: No list of values.
         ValueError: An empty list.
@@ -144,6 +148,9 @@ def shift(amount: Any) -> Shift:
     Args:
         amount: A number, or numbers that broadcast to ``(units, *inner, *event)``.
 
+    Returns:
+        The intervention, for a variable in ``do``.
+
     Raises:
         TypeError: What is no number.
 
@@ -162,6 +169,9 @@ def edit(function: Callable[[Tensor], Tensor]) -> Edit:
     Args:
         function: Takes and returns values of the rows, shape ``(rows, *event)``.
 
+    Returns:
+        The intervention, for a variable in ``do``.
+
     Example:
         >>> edit(torch.relu).function(torch.tensor(-1.0))
         tensor(0.)
@@ -175,6 +185,9 @@ def policy(function: Callable[[Mapping[str, Tensor]], Any]) -> Policy:
     Args:
         function: Gets a mapping from name to this world's values, shape ``(rows, *event)``, of all
             sites that run before X.
+
+    Returns:
+        The intervention, for a variable in ``do``.
 
     Example:
         >>> treat_severe = policy(lambda values: (values["severity"] > 1.0).float())
@@ -191,6 +204,9 @@ def mechanism(function: Callable[[Mapping[str, Tensor]], Any]) -> Mechanism:
     Args:
         function: Gets a mapping from name to values, as for ``policy``; returns a distribution.
 
+    Returns:
+        The intervention, for a variable in ``do``.
+
     Example:
         >>> gentler = mechanism(lambda values: dist.Normal(0.5 * values["x"], 1.0))
     """
@@ -201,6 +217,15 @@ def edge(source: str, target: str, value: Any) -> Edge:
     """Intervene on one edge: only ``target`` sees ``source`` at ``value``.
 
     Every other named site, deterministic ones included, keeps its value in this world.
+
+    Args:
+        source: The cause.
+        target: The effect; there must be an edge from the one to the other.
+        value: What the effect sees in place of the cause: a number, or values that broadcast to
+            ``(units, *inner, *event)``.
+
+    Returns:
+        The intervention, for ``do`` as it is or in a tuple with others.
 
     Example:
         >>> edge("smoking", "cancer", 0.0)
@@ -323,7 +348,9 @@ def _action(name: str, value: Any) -> Action:
             "variable's own value, pc.policy(f) for the other variables, pc.mechanism(f) for a "
             "function that returns a distribution."
         )
-    if isinstance(value, str) or value is None:
+    if isinstance(value, str):
+        raise holds_words(f"do({name!r})", value)
+    if value is None:
         raise TypeError(f"do({name!r}={value!r}): expected a number, a tensor or an intervention.")
     return Set(value)
 

@@ -49,6 +49,9 @@ def precision(name: Precision) -> Iterator[None]:
     Args:
         name: ``"float32"``, ``"tf32"`` or ``"bfloat16"``.
 
+    Returns:
+        A context manager.
+
     Raises:
         ValueError: Another name.
 

@@ -233,7 +233,8 @@ class SCM(Learning, Showing):
 
         Args:
             data: Mapping or DataFrame with all variables, latent ones included, units first. What
-                was set, or is deterministic, may be left out.
+                was set, or is deterministic, may be left out. Of what has no effects
+                ``pc.between`` may give limits, which count with their probability.
             inputs: The program's arguments by name, units first.
 
         Returns:
@@ -241,7 +242,14 @@ class SCM(Learning, Showing):
 
         Raises:
             ValueError: A variable or a value is missing, or is not what it was set to, or what
-                its causes make it.
+                its causes make it; limits of a variable that another one depends on.
+
+        Example:
+            >>> def chain():
+            ...     x = pyro.sample("x", dist.Normal(0.0, 1.0))
+            ...     pyro.sample("y", dist.Normal(x, 1.0))
+            >>> SCM(chain).log_prob({"x": [0.0], "y": [0.0]})  # two times log(1 / sqrt(2 pi))
+            tensor([-1.8379])
         """
         with self._core.session(grad=torch.is_grad_enabled()):
             return log_density(self._core, self._standing, data, inputs)
@@ -283,16 +291,27 @@ class SCM(Learning, Showing):
             num_draws: Number of draws of noise that the evidence does not determine.
             seed: The seed of those draws.
 
+        Returns:
+            The noise; pass it to ``counterfactual`` for several questions about the same units.
+
         Raises:
             IncompleteEvidence: There is no way to infer what is missing above the evidence.
             ValueError: Impossible evidence, wrong shapes, a method that doesn't fit.
+
+        Example:
+            >>> model = pc.zoo.homework()
+            >>> joe = {"X": 0.5, "H": 1.0, "Y": 1.5}
+            >>> noise = model.abduct(joe)
+            >>> answer = model.counterfactual(joe, do={"H": 2.0}, abduction=noise)
+            >>> round(answer["Y"].item(), 2)
+            1.9
         """
         return abduction_of(self._core, self._standing, evidence, inputs, num_draws, seed, method)
 
     def counterfactual(
         self,
-        evidence: Any,
-        do: Any,
+        evidence: Any = None,
+        do: Any = None,
         *,
         inputs: Mapping[str, Any] | None = None,
         num_draws: int | None = None,
@@ -323,6 +342,7 @@ class SCM(Learning, Showing):
         Raises:
             IncompleteEvidence: There is no way to infer what is missing above the evidence.
             NotAbducible: The noise of a site that the intervention reaches can't be had.
+            TypeError: No evidence, or no intervention.
             UnknownVariable: A name that is no variable.
             ValueError: Impossible evidence, wrong shapes, values that are no numbers.
 
@@ -355,8 +375,19 @@ class SCM(Learning, Showing):
     def to(self, device: torch.device | str) -> SCM:
         """Move the parameters, and the work, to a device; returns the SCM itself.
 
+        Args:
+            device: Such as ``"cuda"``, ``"cuda:1"`` or ``"cpu"``.
+
+        Returns:
+            The SCM itself.
+
         Raises:
             ValueError: No device, or one that is not available.
+
+        Example:
+            >>> model = pc.zoo.chain()
+            >>> model.to("cpu") is model
+            True
         """
         self._core.to(read_device(device, "to()"))
         return self
@@ -382,6 +413,9 @@ def scm(
         latent: Variables that are never observed.
         noise: Site to coupling of a discrete site.
         name: A name for messages.
+
+    Returns:
+        The SCM; or, without a program, the decorator that makes it.
 
     Example:
         >>> @scm(latent=["u"])

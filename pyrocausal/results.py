@@ -43,6 +43,11 @@ class Samples(Mapping[str, Tensor]):
         shared: Variables that all units share; they have no leading dimensions.
         units: The labels of the units, a pandas index, where the evidence has some.
         quality: How good the draws of what had to be inferred are; ``None`` where nothing had.
+
+    Example:
+        >>> answer = pc.zoo.chain().do([{"X": 0.0}, {"X": 1.0}]).sample(5, seed=0)
+        >>> answer.dims, answer["Y"].shape, answer.rung
+        (('world', 'unit'), torch.Size([2, 5]), 2)
     """
 
     data: Mapping[str, Tensor]
@@ -171,6 +176,12 @@ class Counterfactual(Samples):
             the world.
         abduction: The units' noise; pass it on to ask further questions about the same units.
         random: Variables whose noise the answer uses and the evidence does not determine.
+
+    Example:
+        >>> joe = {"X": 0.5, "H": 1.0, "Y": 1.5}
+        >>> answer = pc.zoo.homework().counterfactual(joe, do={"H": 2.0})
+        >>> round(answer["Y"].item(), 2), answer.factual["H"].item(), answer.random
+        (1.9, 1.0, ())
     """
 
     factual: Mapping[str, Tensor] = field(default_factory=dict)

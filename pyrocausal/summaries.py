@@ -9,6 +9,7 @@ from torch import Tensor
 
 __all__ = ["component_names", "summarize"]
 
+MOST_CATEGORIES: Final = 6
 MOST_COMPONENTS: Final = 6
 MOST_WORLDS: Final = 8
 
@@ -54,7 +55,8 @@ def _rows(
     name: str, values: Mapping[str, Tensor], dims: Sequence[str], shared: Collection[str]
 ) -> Iterator[list[str]]:
     dims = () if name in shared else dims
-    value = values[name].detach().cpu().to(torch.float64)
+    value = values[name].detach().cpu()
+    value = value.to(torch.float64) if value.is_floating_point() else value
     lead, shape = value.shape[: len(dims)], value.shape[len(dims) :]
     if shape.numel() > MOST_COMPONENTS or not shape.numel():
         yield [name, "", f"{_size(shape)} numbers{_range(value)}"]
@@ -84,6 +86,15 @@ def _distribution(value: Tensor) -> str:
     flat = value.flatten()
     if bool((flat == flat[0]).all()):
         return f"{flat[0]:.4g}"
+    if not flat.is_floating_point():
+        # Codes of categories: their mean says nothing.
+        codes, counts = flat.unique(return_counts=True)
+        if len(codes) <= MOST_CATEGORIES:
+            shares = (100 * counts / len(flat)).tolist()
+            return ", ".join(
+                f"{c} in {s:.3g} %" for c, s in zip(codes.tolist(), shares, strict=True)
+            )
+        flat = flat.to(torch.float64)
     low, high = (flat.kthvalue(_rank(q, len(flat))).values for q in (0.025, 0.975))
     return f"mean {flat.mean():.4g}, sd {flat.std():.4g}, 95% in [{low:.4g}, {high:.4g}]"
 

@@ -113,7 +113,7 @@ INFERENCE: Final[dict[str, Case]] = {
     "strings for inputs": (
         lambda: COHORT.sample(2, inputs={"age": ["old", "young"]}),
         TypeError,
-        r"inputs\['age'\] holds 'old'",
+        r"inputs\['age'\] holds words, such as 'old'",
     ),
     "an input of a program without": (
         lambda: CLINIC.sample(3, inputs={"age": THREE}),

@@ -15,22 +15,22 @@ TYPES: Final[dict[str, Case]] = {
     "a string": (
         lambda: imagine(severity="high"),
         TypeError,
-        r"evidence\['severity'\] holds 'high' .*expected numbers. Code categories as 0, 1, 2",
+        r"evidence\['severity'\] holds words, such as 'high'; expected numbers. Code them 0, 1, 2",
     ),
     "strings": (
         lambda: imagine(severity=["low", "high"]),
         TypeError,
-        r"evidence\['severity'\] holds 'low' .*expected numbers",
+        r"evidence\['severity'\] holds words, such as 'low'; expected numbers",
     ),
     "strings in a table": (
         lambda: CLINIC.counterfactual(frame(severity=["low", "high"]), TREAT),
         TypeError,
-        r"evidence\['severity'\] holds 'low' .*Code categories as 0, 1, 2",
+        r"evidence\['severity'\] holds words, such as 'low'.*Code them 0, 1, 2",
     ),
     "numbers as strings in a table": (
         lambda: CLINIC.counterfactual(frame(severity=["1.5", "2.5"]), TREAT),
         TypeError,
-        r"evidence\['severity'\] holds '1.5' of type str",
+        r"evidence\['severity'\] holds words, such as '1.5'",
     ),
     "dates in a table": (
         lambda: CLINIC.counterfactual(
@@ -75,7 +75,17 @@ TYPES: Final[dict[str, Case]] = {
     "evidence that is None": (
         lambda: CLINIC.counterfactual(None, TREAT),
         TypeError,
-        "evidence is a NoneType; expected a mapping",
+        r"counterfactual\(\) got no evidence=; expected what was seen.*do\(...\).sample\(n\)",
+    ),
+    "a counterfactual without evidence": (
+        lambda: CLINIC.counterfactual(do=TREAT),
+        TypeError,
+        r"counterfactual\(\) got no evidence=; expected what was seen",
+    ),
+    "a counterfactual without an action": (
+        lambda: CLINIC.counterfactual({"severity": 0.0}),
+        TypeError,
+        r"counterfactual\(\) got no do=; expected.*abduct\(evidence\)",
     ),
     "condition on a number": (
         lambda: CLINIC.condition(3.0),
@@ -95,7 +105,7 @@ TYPES: Final[dict[str, Case]] = {
     "do a string": (
         lambda: CLINIC.do(treated="yes"),
         TypeError,
-        r"do\('treated'='yes'\): expected a number, a tensor or an intervention",
+        r"do\('treated'\) holds words, such as 'yes'; expected numbers. Code them 0, 1, 2",
     ),
     "do None": (lambda: CLINIC.do(treated=None), TypeError, r"do\('treated'=None\): expected a"),
     "do an object": (

@@ -218,14 +218,14 @@ def pair_chain() -> None:
 class Deaf(pc.SCM):
     """Does not do what it is told."""
 
-    def counterfactual(self, evidence: Any, do: Any, **options: Any) -> Any:
+    def counterfactual(self, evidence: Any = None, do: Any = None, **options: Any) -> Any:
         return super().counterfactual(evidence, [{} for _ in do], **options)
 
 
 class Cyclic(pc.SCM):
     """Solves ``y = x + e`` for x, where y is set."""
 
-    def counterfactual(self, evidence: Any, do: Any, **options: Any) -> Any:
+    def counterfactual(self, evidence: Any = None, do: Any = None, **options: Any) -> Any:
         answer = dict(super().counterfactual(evidence, do, **options))
         for place, world in enumerate(do):
             if "y" in world:
@@ -268,7 +268,7 @@ def test_inputs_and_shared_variables_are_taken_along() -> None:
     data = {n: scm.sample(ROWS, inputs=inputs, seed=1)[n] for n in ("x", "y")}
     report = pc.check(scm, data, inputs=inputs, seed=0)
     assert report.passed, report
-    assert "takes one draw of them" in str(report)
+    assert "all units share it, and each rank would take a fit" in str(report)
     data["x"] = data["x"] + 0.5 * inputs["dose"].sin()
     assert ("noise given causes", "x") in failed(pc.check(scm, data, inputs=inputs, seed=0))
 
@@ -363,3 +363,31 @@ def test_bad_input_is_refused(
     chosen: dict[str, Any] = {"scm": ward(), "data": None, "seed": 0} | options
     with pytest.raises(error, match=message):
         pc.check(chosen.pop("scm"), chosen.pop("data"), **chosen)
+
+
+def test_ages_in_whole_years_may_be_modelled_as_continuous() -> None:
+    def cohort() -> None:
+        age = pyro.sample("age", dist.Normal(50.0, 10.0))
+        pyro.sample("weight", dist.Normal(60.0 + 0.2 * age, 5.0))
+
+    model = pc.SCM(cohort)
+    data = model.sample(1500, seed=0).to_frame()
+    years = data.assign(age=data["age"].round())
+    assert pc.check(model, years, units=50, seed=1).passed
+    report = pc.check(model, years.assign(age=years["age"] + 3), units=50, seed=1)
+    assert "age" in {f.variable for f in report.failures if f.check == "marginal law"}
+
+
+def test_columns_that_are_no_variables_are_left_out_and_named() -> None:
+    def cohort() -> None:
+        x = pyro.sample("x", dist.Normal(0.0, 1.0))
+        pyro.sample("y", dist.Normal(x, 1.0))
+
+    model = pc.SCM(cohort)
+    data = model.sample(200, seed=0).to_frame()
+    report = pc.check(model, data.assign(id=range(200), ward="north"), units=50, seed=1)
+    assert "warning: columns that are no variables were left out: id, ward" in str(report)
+    plain = pc.check(model, data, units=50, seed=1)
+    assert report.to_frame().equals(plain.to_frame())
+    with pytest.raises(pc.UnknownVariable, match="'id'"):
+        pc.check(model, data[[]].assign(id=range(200)), seed=1)

@@ -12,6 +12,7 @@ from scipy import stats
 
 import pyrocausal as pc
 from pyrocausal import zoo
+from pyrocausal.checking.calibration import calibration
 from pyrocausal.checking.goodness import (
     kolmogorov,
     randomized_ranks,
@@ -19,6 +20,7 @@ from pyrocausal.checking.goodness import (
     same_law,
     uniformity,
 )
+from pyrocausal.checking.subject import read_subject
 
 
 def curve() -> None:
@@ -115,3 +117,39 @@ def test_ranks_of_values_among_draws_of_their_law_are_uniform(draw: Callable[...
     rng = np.random.default_rng(0)
     values, draws = draw(rng, 2000).astype(float), draw(rng, (9, 2000)).astype(float)
     assert stats.kstest(randomized_ranks(values, draws, rng), "uniform").pvalue > 0.01
+
+
+# w, x -> y, where all units share w
+def shared() -> None:
+    w = pyro.sample("w", dist.Normal(1.0, 0.5))
+    with pc.units():
+        x = pyro.sample("x", dist.Normal(0.0, 1.0))
+        pyro.sample("y", dist.Normal(w * x, 0.5))
+
+
+@pytest.mark.parametrize("told", [1.0, 3.0])
+def test_what_is_inferred_of_units_is_checked_at_one_draw_of_what_they_share(
+    told: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scm = pc.SCM(shared, latent=["x"])
+    asked = scm.abduct
+    # Where abduction is told another value than the simulation had, its draws are wrong.
+    monkeypatch.setattr(
+        scm, "abduct", lambda seen, **kept: asked({**seen, "w": told * seen["w"]}, **kept)
+    )
+    findings, _ = calibration(read_subject(scm, None, None, 100, 0), None, 300, 0.01)
+    found = {finding.variable: finding for finding in findings}
+    assert "given y and w" in found["x"].figure
+    assert found["x"].failed == (told != 1.0)
+    assert found["w"].failed is None
+    assert "would take a fit to data of its own" in found["w"].verdict
+
+
+def test_many_draws_need_the_values_that_all_units_share() -> None:
+    scm = pc.SCM(shared)
+    draws = scm.abduct({"w": 2.0, "y": [1.0, -1.0]}, num_draws=4000, seed=0).factual["x"]
+    # x given y is Normal(w y / (w^2 + 1/4), 1/4 / (w^2 + 1/4)).
+    means, sd = torch.tensor([2.0, -2.0]) / 4.25, (0.25 / 4.25) ** 0.5
+    assert float((draws.mean((0, 1)) - means).abs().max()) < 4 * sd / 4000**0.5
+    with pytest.raises(ValueError, match=r"num_draws=2\. .*or give w as evidence"):
+        scm.abduct({"y": [1.0]}, num_draws=2, seed=0)

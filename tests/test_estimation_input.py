@@ -170,7 +170,7 @@ REFUSED: list[tuple[Any, Any, dict[str, Any], str]] = [
     (BACK_DOOR, ROWS.drop(columns="Z"), {}, "no variable 'Z'"),
     (BACK_DOOR, ROWS, {"factors": ["W"]}, "no variable 'W'"),
     (BACK_DOOR, HOLES, {}, "no row has a value in each of X, Y, Z"),
-    (BACK_DOOR, ROWS.assign(Y="a"), {}, "holds words; its mean needs numbers"),
+    (BACK_DOOR, ROWS.assign(Y="a"), {}, "holds words, such as .a.; expected numbers"),
     (BACK_DOOR, ROWS.assign(Z=pd.Timestamp("2020-01-01")), {}, "dates or durations"),
     (BACK_DOOR, ROWS.assign(Z=np.inf), {}, "holds an infinity"),
     (BACK_DOOR, {"X": [0, 1], "Y": [0, 1], "Z": [1]}, {}, "different lengths"),

@@ -212,6 +212,7 @@ def test_a_question_that_it_was_not_made_for_is_refused(case: str) -> None:
         ({"steps": 0}, "steps=0"),
         ({"batch_size": True}, "batch_size=True"),
         ({"lr": -1.0}, "lr=-1.0"),
+        ({"compile": "yes"}, "compile='yes'"),
         ({"patterns": "some"}, "patterns='some'"),
         ({"patterns": []}, "patterns is empty"),
         ({"patterns": ["effect"]}, "holds the name"),

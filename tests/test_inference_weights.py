@@ -138,7 +138,7 @@ def test_a_bad_guide_is_found_out_for_the_units_that_it_gets_wrong() -> None:
     assert quality is not None
     assert float(quality.unreliable[lost].float().mean()) > 0.95
     assert "NOT RELIABLE" in str(abduction)
-    assert quality.weights["x",].shape == (400, 200)
+    assert quality.weights["x",].to_tensor().shape == (400, 200)
 
 
 def test_units_that_a_guide_fails_are_inferred_another_way() -> None:

@@ -309,7 +309,7 @@ BAD: Final[dict[str, tuple[Callable[[], Any], type[Exception], str]]] = {
     "wrong order": (
         lambda: survival.abduct({"time": pc.between([1.0, 3.0], [2.0, 3.0])}),
         ValueError,
-        r"evidence\['time'\]: low is not below high for unit 1: got 3 and 3\. .*values=",
+        r"low is not below high.*got 3 and 3\.",
     ),
     "NaN": (
         lambda: survival.abduct({"time": pc.between([1.0, torch.nan], 5.0)}),
@@ -345,11 +345,6 @@ BAD: Final[dict[str, tuple[Callable[[], Any], type[Exception], str]]] = {
         lambda: survival.abduct({"tme": pc.between(1.0, INF)}),
         pc.UnknownVariable,
         "'tme'.*Did you mean 'time'",
-    ),
-    "as data": (
-        lambda: survival.log_prob({"dose": 0.5, "time": pc.between(1.0, INF)}),
-        TypeError,
-        r"data\['time'\] is between\(1, inf\); expected values",
     ),
 }
 

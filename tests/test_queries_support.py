@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pyro
 import pyro.distributions as dist
@@ -109,3 +110,47 @@ def test_missing_values_have_no_part_in_the_range() -> None:
     model.fit(data, steps=2, compile=False, progress=False, seed=0)
     assert model._core.learnt is not None
     assert model._core.learnt.ranges == {"x": (0.0, 2.0), "y": (0.0, 2.0), "w": (5.0, 6.0)}
+
+
+# ---------------------------------------------------------------- moved otherwise than by setting
+
+
+def test_a_policy_that_gives_units_what_they_hardly_get_is_named(fitted: pc.SCM) -> None:
+    def contrary(v: dict[str, Tensor]) -> Tensor:
+        return (v["z"] < 0.0).float()
+
+    answer = pc.policy_value(fitted, contrary, "y", treatment="x", num_samples=4000, seed=0)
+    (words,) = warned(answer, "overlap")
+    # sigmoid(-5 |z|) < .01 where |z| > .919, which is 36 % of the units; 2000 are looked at.
+    share = float(words.split(", ")[1].split()[0])
+    assert share == pytest.approx(35.8, abs=4 * 100 * (0.358 * 0.642 / 2000) ** 0.5)
+
+
+def test_a_policy_that_follows_the_chances_has_overlap(fitted: pc.SCM) -> None:
+    answer = pc.policy_value(fitted, lambda v: (v["z"] > 0).float(), "y", treatment="x", seed=0)
+    assert not answer.warnings
+
+
+@pytest.mark.parametrize(
+    "action",
+    [pc.shift(4.0), pc.edit(lambda x: x + 4.0), pc.policy(lambda v: v["z"] + 5.0)],
+    ids=["shift", "edit", "policy"],
+)
+def test_an_action_that_moves_units_out_of_the_range_is_named(fitted: pc.SCM, action: Any) -> None:
+    answer = pc.contrast(fitted, "y", {"dose": action}, {"x": 0.0}, num_samples=4000, seed=0)
+    (words,) = warned(answer, "extrapolation")
+    assert "outside -2 to 3, the range in the data of the fit" in words
+    # dose ~ Normal(0, 2): by 4 up, P(dose > -1) = .76 (.98 of z + 5).
+    assert float(words.split(", ")[1].split()[0]) > 70
+
+
+def test_a_small_shift_is_no_extrapolation(fitted: pc.SCM) -> None:
+    answer = pc.contrast(
+        fitted, "y", {"dose": pc.shift(0.01)}, {"x": 0.0}, given={"x": 0.0}, seed=0
+    )
+    assert not warned(answer, "extrapolation")
+
+
+def test_a_model_that_was_not_fitted_may_be_moved_anywhere() -> None:
+    answer = pc.contrast(pc.SCM(clinic), "y", {"dose": pc.shift(9.0)}, {"x": 0.0}, seed=0)
+    assert not answer.warnings

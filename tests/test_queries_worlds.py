@@ -192,6 +192,21 @@ def test_causation_for_one_unit_that_was_seen() -> None:
         pc.pn(drug, "x", "y", evidence={"z": 0.0, "x": 0.0, "y": 1.0}, seed=8)
 
 
+@pc.scm
+def three_ways() -> None:
+    x = pyro.sample("x", dist.Bernoulli(0.5))
+    shares = torch.tensor([[0.3, 0.2, 0.5], [0.25, 0.45, 0.3]])
+    pyro.sample("y", dist.Categorical(shares[x.long()]))
+
+
+def test_an_event_of_more_values_than_two_is_not_taken_for_0_where_it_did_not_come() -> None:
+    options: Any = {"num_samples": 4000, "seed": 0}
+    assert pc.pns(three_ways, "x", {"y": 1}, **options).query == "PNS: P(y(x=1)=1, y(x=0)!=1)"
+    assert pc.ps(three_ways, "x", {"y": 2}, **options).query.endswith("| x=0, y!=2)")
+    assert pc.pn(three_ways, "x", {"y": 2}, **options).query.endswith("| x=1, y=2)")
+    assert pc.pn(drug, "x", "y", **options).query == "PN: P(y(x=1)=1, y(x=0)=0 | x=1, y=1)"
+
+
 def test_expressions_are_effects_written_out() -> None:
     gain = pc.Y("y", do={"x": 1}) - pc.Y("y", do={"x": 0})
     assert pc.effect(drug, gain, seed=9).rung == 2

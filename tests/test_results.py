@@ -192,6 +192,16 @@ def test_many_worlds_are_cut_short() -> None:
     assert rows[-1].split() == ["...", "12", "worlds"]
 
 
+def test_codes_of_categories_are_told_by_their_shares_and_not_by_a_mean() -> None:
+    codes = torch.tensor([[0, 2, 2, 1, 2], [1, 1, 1, 1, 1]])
+    assert summarize({"mode": codes}, ("world", "unit")) == [
+        "mode  world 0  0 in 20 %, 1 in 20 %, 2 in 60 %",
+        "      world 1  1",
+    ]
+    (row,) = summarize({"n": torch.arange(100)}, ("unit",))
+    assert row.startswith("n  mean 49.5, sd 29.01")
+
+
 def test_the_interval_of_the_card_holds_the_middle_of_the_values() -> None:
     (row,) = summarize({"x": torch.arange(1, 1001).float()}, ("unit",))
     # Exact: the mean is 500.5, the 25th and the 975th of 1000 stand at the ends.

@@ -254,6 +254,7 @@ DISTRIBUTIONS = [
     dist.Delta(torch.tensor(3.0)),
     dist.Gamma(2.0, 3.0),
     dist.Uniform(-1.0, 2.0),
+    dist.Normal(torch.zeros(2), 1.0).to_event(1),
 ]
 
 
@@ -269,7 +270,7 @@ def test_a_recipe_of_a_distribution_makes_one_of_the_same_density(fn: Any) -> No
 @pytest.mark.parametrize(
     "thing",
     [
-        dist.Normal(torch.zeros(2), 1.0).to_event(1),
+        dist.Normal(0.0, 1.0).mask(torch.tensor(True)),
         dist.Normal(torch.tensor(0.1, dtype=torch.float64), 1.0),
         Square,
         Square(),

@@ -197,7 +197,7 @@ def test_without_matplotlib_a_picture_says_what_to_install(
         ({"data": small().assign(z=1.0)}, ValueError, "one is constant"),
         ({"data": small().assign(y=1.0)}, ValueError, "'y' is 1 in all units"),
         ({"data": small().assign(x=np.nan)}, ValueError, "x has 60 missing"),
-        ({"data": small().assign(y="a")}, TypeError, "y holds values that are no numbers"),
+        ({"data": small().assign(y="a")}, TypeError, "y holds words"),
         ({"outcome_range": (0.0, 1.0)}, ValueError, "outside of"),
     ],
 )
@@ -206,6 +206,12 @@ def test_bad_input_is_refused(
 ) -> None:
     with pytest.raises(error, match=message):
         ask(**options)
+
+
+def test_an_answer_without_a_point_is_refused() -> None:
+    none = Estimate(float("nan"), None, None, "ATE", rung=2)
+    with pytest.raises(ValueError, match=r"ATE without a number.*twin"):
+        s.report(none, {}, treatment="t", outcome="y", covariates=[])
 
 
 def test_an_answer_of_several_numbers_is_refused() -> None:

@@ -305,7 +305,7 @@ def test_words_where_numbers_are_needed_are_refused_and_words_of_covariates_are_
         "z0": ("x", "y", "z0"),
         "y": ("x", "y", "z0"),
     }.items():
-        with pytest.raises(TypeError, match=f"'{name}' holds words"):
+        with pytest.raises(TypeError, match=f"'{name}'.* holds words, such as 'a'"):
             two_stage_least_squares({**GOOD, name: words}, *call)
     coded = {**GOOD, "w": (words == "b").astype(float)}
     assert two_stage_least_squares({**GOOD, "w": words}, "x", "y", "z0", "w").value == (

@@ -20,7 +20,7 @@ from pyrocausal.models.vluci_two_stage import two_stage
 
 Fit = Callable[..., Any]
 BOX = (0.17, 0.47)
-"""It holds the loadings of S2, S6 and S7: (.164, .458)."""
+"""It holds the loadings of S2, S6 and S7: (.167, .456)."""
 
 
 def read(control: str, units: int = 1000, seed: int = 1) -> tuple[pd.DataFrame, Any, Any]:

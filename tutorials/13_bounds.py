@@ -12,16 +12,16 @@
 # nothing. It tastes bad, and many who were given the drug did not take it. Did the drug work?
 #
 # Comparing takers with non-takers is unfair: who takes a bad-tasting powder every day is perhaps
-# the healthier sort in other ways too. Comparing the two halves is fair, but answers another question:
-# what *being given* the drug does. For what *taking* it would do to everybody, the data have no single
-# number. They have a range. This page is about such ranges: how to get them, how to read them, and
-# what each further assumption buys.
+# the healthier sort in other ways too. Comparing the two halves is fair, but answers another
+# question: what *being given* the drug does. For what *taking* it would do to everybody, the data
+# have no single number. They have a range. This page is about such ranges: how to get them, how
+# to read them, and what each further assumption buys.
 #
 # ## The graph
 #
-# `Z` is the coin that assigned the drug, `X` whether it was taken, `Y` whether the cholesterol fell
-# by 28 points or more (the paper cut both at a threshold). Something unknown makes both the taking and
-# the falling: the two-headed arrow.
+# `Z` is the coin that assigned the drug, `X` whether it was taken, `Y` whether the cholesterol
+# fell by 28 points or more (the paper cut both at a threshold). Something unknown makes both the
+# taking and the falling: the two-headed arrow.
 
 # %%
 import numpy as np
@@ -80,10 +80,10 @@ assert abs(took - 0.612) < 1e-9
 # %% [markdown]
 # ## Nothing assumed: Manski's bounds
 #
-# Suppose first that we forget the coin, and see only who took the drug and who improved. If all had
-# taken it: for those who did, we know what happened. For those who did not, anything may have: perhaps
-# all of them improve, perhaps none. That gives a lowest and a highest share, and nothing more is
-# needed. Charles Manski wrote it down in 1990.
+# Suppose first that we forget the coin, and see only who took the drug and who improved. If all
+# had taken it: for those who did, we know what happened. For those who did not, anything may
+# have: perhaps all of them improve, perhaps none. That gives a lowest and a highest share, and
+# nothing more is needed. Charles Manski wrote it down in 1990.
 
 # %%
 bow = pc.CausalGraph([("X", "Y")], bidirected=[("X", "Y")])
@@ -101,16 +101,18 @@ assert abs(manski.width - 1) < 1e-9
 assert abs(manski.lower + 0.1465) < 1e-6
 
 # %% [markdown]
-# From -0.15 to 0.85. The range is always exactly 1 wide, half of all there could be (from -1 to 1), and so
-# it always holds zero. The card says that it is *sharp*: no cleverer method gets a narrower one from these data alone.
+# From -0.15 to 0.85. The range is always exactly 1 wide, half of all there could be (from -1 to
+# 1), and so it always holds zero. The card says that it is *sharp*: no cleverer method gets a
+# narrower one from these data alone.
 #
 # ## The coin: Balke and Pearl's bounds
 #
-# The coin is known to be fair, and to do nothing but by way of the taking. That rules out many worlds.
-# Think of each man as a *type*: would he take the drug if given it, and if not? would he improve with
-# it, and without? That is 4 times 4 types. The data fix sums of their shares; the effect is a sum as
-# well. The smallest and the largest effect are then a *linear program*: the best value of a sum, where
-# other sums are given. The library writes it down from the graph and solves it.
+# The coin is known to be fair, and to do nothing but by way of the taking. That rules out many
+# worlds. Think of each man as a *type*: would he take the drug if given it, and if not? would he
+# improve with it, and without? That is 4 times 4 types. The data fix sums of their shares; the
+# effect is a sum as well. The smallest and the largest effect are then a *linear program*: the
+# best value of a sum, where other sums are given. The library writes it down from the graph and
+# solves it.
 
 # %%
 instrument = pc.bounds(trial, men, **effect)
@@ -122,13 +124,13 @@ assert abs(instrument.upper - 0.780) < 1e-6
 assert instrument.sharp
 
 # %% [markdown]
-# From a range that held zero to one that does not: the drug, taken by all, would improve between 39 and
-# 78 in a hundred more. Nothing was assumed of why men skip it.
+# From a range that held zero to one that does not: the drug, taken by all, would improve between
+# 39 and 78 in a hundred more. Nothing was assumed of why men skip it.
 #
 # ## Two worlds, the same data
 #
-# The range is not a statement about noise or about a small sample. Each end has a world in which it is
-# the truth. `witnesses` gives both, as shares of types.
+# The range is not a statement about noise or about a small sample. Each end has a world in which
+# it is the truth. `witnesses` gives both, as shares of types.
 
 # %%
 TAKES = {(0, 0): "never", (0, 1): "if given", (1, 1): "always", (1, 0): "if not given"}
@@ -160,16 +162,16 @@ assert abs(low.loc["never", "without it"] - 0.073) < 1e-6
 assert abs(high.loc["never", "with the drug"] - 0.315) < 1e-6
 
 # %% [markdown]
-# Add the columns "with the drug" less "without it": 0.392 in the first world, 0.780 in the second. They
-# differ in the men who never take the drug: in the first it would do them nothing or even harm, in the
-# second it helps every one of them whom it can. Nobody saw one of these men take it. No trial of
-# this kind can tell the two worlds apart.
+# Add the columns "with the drug" less "without it": 0.392 in the first world, 0.780 in the
+# second. They differ in the men who never take the drug: in the first it would do them nothing or
+# even harm, in the second it helps every one of them whom it can. Nobody saw one of these men
+# take it. No trial of this kind can tell the two worlds apart.
 #
 # ## What each assumption buys
 #
 # An assumption is a ban on types. *Monotone response*: no man improves only without the drug. *No
-# defiers*: no man takes it only if it is not given. The strongest: the drug does the same to everybody;
-# then the instrumental ratio is the answer, a point.
+# defiers*: no man takes it only if it is not given. The strongest: the drug does the same to
+# everybody; then the instrumental ratio is the answer, a point.
 
 # %%
 no_defiers = pc.bounds(trial, men, **effect, assumptions=["X increases in Z"])
@@ -204,16 +206,17 @@ ax.set(xlabel="effect of taking the drug on P(improves)", xlim=(-1.05, 1.05))
 _ = ax.set_title("What each assumption buys")
 
 # %% [markdown]
-# Read it from above. The coin buys most. That nobody defies buys nothing here, since nobody without the
-# drug could take it anyway; with it, the ratio 0.76 is the effect on the *compliers*, the 61 % who take
-# what they are given, which is a fair question but another one. That the drug harms nobody lifts the lower
-# end to 0.465, the difference between the two halves. And the point at the bottom costs the most: that
-# the men who refuse it would gain from it exactly as much as those who do not.
+# Read it from above. The coin buys most. That nobody defies buys nothing here, since nobody
+# without the drug could take it anyway; with it, the ratio 0.76 is the effect on the *compliers*,
+# the 61 % who take what they are given, which is a fair question but another one. That the drug
+# harms nobody lifts the lower end to 0.465, the difference between the two halves. And the point
+# at the bottom costs the most: that the men who refuse it would gain from it exactly as much as
+# those who do not.
 #
 # ## From rows, with a known truth
 #
-# Real rows are a sample, so the ends are uncertain too. Here is a program with a hidden trait, whose
-# truth we can ask for.
+# Real rows are a sample, so the ends are uncertain too. Here is a program with a hidden trait,
+# whose truth we can ask for.
 
 # %%
 
@@ -228,7 +231,7 @@ def clinic():
 
 patients = clinic.sample(size(5000, 3000), seed=0).to_frame()
 truth = pc.ate(clinic, "X", "Y", seed=0)
-takers, others = (patients[patients.X == x].Y.mean() for x in (1, 0))
+others, takers = patients.groupby("X").Y.mean()
 found = pc.bounds(clinic, patients, "Y", do={"X": 1.0}, versus={"X": 0.0})
 print(f"truth {truth.value:.2f}; takers less others {takers - others:.2f}")
 print(found)
@@ -240,20 +243,21 @@ assert found.interval[0] < truth.value < found.interval[1]
 assert found.interval[0] < found.lower < found.upper < found.interval[1]
 
 # %% [markdown]
-# The comparison of takers with others says more than the truth, 0.30, since the trait does both. The bounds
-# hold the truth. Their 95 % interval is wider by what a sample leaves open.
+# The comparison of takers with others says more than the truth, 0.30, since the trait does both.
+# The bounds hold the truth. Their 95 % interval is wider by what a sample leaves open.
 #
-# Rows can also *contradict* a graph. If the coin did something to the outcome by itself, some tables
-# would be impossible under the graph, and `pc.bounds` says so rather than giving a number.
+# Rows can also *contradict* a graph. If the coin did something to the outcome by itself, some
+# tables would be impossible under the graph, and `pc.bounds` says so rather than giving a number.
 #
 # ## A case in court
 #
-# The last question is of the third rung: it asks about one man. He took a drug (`X`), and died (`Y`).
-# *Would he have lived without it?* The probability of that, given what happened, is called the
-# probability of necessity (PN). The figures are made up by Tian and Pearl:
+# The last question is of the third rung: it asks about one man. He took a drug (`X`), and died
+# (`Y`). *Would he have lived without it?* The probability of that, given what happened, is called
+# the probability of necessity (PN). The figures are made up by Tian and Pearl:
 #
 # - In a trial, 16 of 1000 die with the drug and 14 of 1000 without.
-# - Outside of the trial, of those who choose the drug 2 of 1000 die; of those who do not, 28 of 1000.
+# - Outside of the trial, of those who choose the drug 2 of 1000 die; of those who do not, 28 of
+#   1000.
 #
 # The maker points to the trial: hardly any difference. Is that the end of it?
 
@@ -275,18 +279,19 @@ assert abs(both.pn.lower - 1) < 1e-9
 assert both.pn.rung == 3
 
 # %% [markdown]
-# Either source alone says next to nothing. Together they say that it is *certain* that the drug killed him.
-# How can that be? Those who choose the drug are a sturdy sort. In the trial, 14 of 1000 die without it; but
-# among those who do not choose it 28 of 1000 do, and they are half of all people: that is all 14. So of
-# those who choose it nobody would have died without it. The man chose it.
+# Either source alone says next to nothing. Together they say that it is *certain* that the drug
+# killed him. How can that be? Those who choose the drug are a sturdy sort. In the trial, 14 of
+# 1000 die without it; but among those who do not choose it 28 of 1000 do, and they are half of
+# all people: that is all 14. So of those who choose it nobody would have died without it. The man
+# chose it.
 #
 # The answer of rung 2, an effect of 0.002, was an average over the sturdy and the frail.
 #
 # ## What to try
 #
-# **Exercise 1.** In a trial of vitamin A against death of children, the table was (0.0064, 0, 0.9936, 0) and
-# (0.0028, 0.0010, 0.1972, 0.7990) in the order of the columns above; `Y` is survival. Can the drug be
-# harmful, by the data? And if it is assumed to harm nobody?
+# **Exercise 1.** In a trial of vitamin A against death of children, the table was (0.0064, 0,
+# 0.9936, 0) and (0.0028, 0.0010, 0.1972, 0.7990) in the order of the columns above; `Y` is
+# survival. Can the drug be harmful, by the data? And if it is assumed to harm nobody?
 
 # %% tags=["hide-cell"]
 table = np.array([[0.0064, 0.0, 0.9936, 0.0], [0.0028, 0.0010, 0.1972, 0.7990]]) / 2
@@ -301,9 +306,9 @@ assert abs(vitamin.upper - 0.0054) < 1e-6
 assert abs(harmless.lower - 0.0026) < 1e-6
 
 # %% [markdown]
-# **Exercise 2.** Did quitting smoking make people gain more than 5 kg? In `pc.datasets.nhefs()`, take `qsmk`
-# and whether `wt82_71 > 5`. What do the data say without any assumption, and what does adjusting for
-# measured causes add?
+# **Exercise 2.** Did quitting smoking make people gain more than 5 kg? In `pc.datasets.nhefs()`,
+# take `qsmk` and whether `wt82_71 > 5`. What do the data say without any assumption, and what
+# does adjusting for measured causes add?
 
 # %% tags=["hide-cell"]
 people = pc.datasets.nhefs()
@@ -321,8 +326,9 @@ assert open_range.lower < adjusted.value < open_range.upper
 assert adjusted.interval.lower > 0
 
 # %% [markdown]
-# **Exercise 3.** Add to the first graph, without the coin, a mediator that carries the whole effect:
-# `X -> M -> Y`, and `X <-> Y`. Draw random rows for it, and look at the width of the bounds. Why?
+# **Exercise 3.** Add to the first graph, without the coin, a mediator that carries the whole
+# effect: `X -> M -> Y`, and `X <-> Y`. Draw random rows for it, and look at the width of the
+# bounds. Why?
 
 # %% tags=["hide-cell"]
 
@@ -345,7 +351,8 @@ assert through.interval[0] < 0.24 < through.interval[1]
 # %% [markdown]
 # ## Sources
 #
-# C. Manski, *Nonparametric bounds on treatment effects*, American Economic Review 80 (1990). A. Balke and
-# J. Pearl, *Bounds on treatment effects from studies with imperfect compliance*, Journal of the American
-# Statistical Association 92 (1997), with both tables. J. Tian and J. Pearl, *Probabilities of causation:
-# bounds and identification*, Annals of Mathematics and Artificial Intelligence 28 (2000).
+# C. Manski, *Nonparametric bounds on treatment effects*, American Economic Review 80 (1990). A.
+# Balke and J. Pearl, *Bounds on treatment effects from studies with imperfect compliance*,
+# Journal of the American Statistical Association 92 (1997), with both tables. J. Tian and J.
+# Pearl, *Probabilities of causation: bounds and identification*, Annals of Mathematics and
+# Artificial Intelligence 28 (2000).

@@ -12,21 +12,20 @@
 # floor. You are shown one photograph. *What would this photograph look like, had the lamp stood
 # elsewhere?*
 #
-# The lamp would be elsewhere; the shadow would have moved and be longer or shorter; the pendulum would
-# hang where it hangs. An image editor that was told "move the lamp" would know nothing of the shadow.
-# To answer you need to know what causes what, and you need to keep all that the lamp does not touch.
-# That is a counterfactual, with an image as one of the variables.
+# The lamp would be elsewhere; the shadow would have moved and be longer or shorter; the pendulum
+# would hang where it hangs. An image editor that was told "move the lamp" would know nothing of
+# the shadow. To answer you need to know what causes what, and you need to keep all that the lamp
+# does not touch. That is a counterfactual, with an image as one of the variables.
 #
 # ## The world, and its data
 #
-# Four numbers make an image: `angle` of the pendulum and place of the `light`, both free, and `length`
-# and `position` of the shadow, which follow from them by geometry.
+# Four numbers make an image: `angle` of the pendulum and place of the `light`, both free, and
+# `length` and `position` of the shadow, which follow from them by geometry.
 
 # %%
 import time
 
 import pandas as pd
-import torch
 from lesson import size
 from matplotlib import pyplot
 
@@ -52,7 +51,7 @@ def show(rows, title=""):
             ax.imshow(((image.clamp(-1, 1) + 1) / 2).movedim(0, -1).numpy())
         for ax in line:
             ax.set(xticks=[], yticks=[])
-            ax.spines[:].set_visible(False)
+            ax.spines[:].set(visible=True, color="0.85")
         line[0].set_ylabel(name, rotation=0, ha="right", va="center")
     fig.suptitle(title, x=0.02, ha="left", fontsize="medium")
 
@@ -60,13 +59,13 @@ def show(rows, title=""):
 show({"photographs": images[:8]})
 
 # %% [markdown]
-# (The lamp is orange, the pendulum's ball red, the shadow black, on the floor. 16 pixels a side keep
-# this page quick.)
+# (The lamp is orange, the pendulum's ball red, the shadow black, on the floor. 16 pixels a side
+# keep this page quick.)
 #
 # The images were drawn by equations that we know, and that gives us something rare: an *oracle*.
-# `measure_pendulum` reads the four numbers back from any image, by its colours, and the true model
-# tells what the counterfactual image should have been. So we can say how good an answer is, and need
-# not go by looks.
+# `measure_pendulum` reads the four numbers back from any image, by its colours, and the true
+# model tells what the counterfactual image should have been. So we can say how good an answer is,
+# and need not go by looks.
 
 # %%
 read = pc.datasets.measure_pendulum(images)
@@ -81,14 +80,16 @@ assert float(oracle.max()) < 2
 # %% [markdown]
 # ## A program with an image in it
 #
-# `CausalDiffAE` is a structural causal model like those of the other pages, with three learned parts.
+# `CausalDiffAE` is a structural causal model like those of the other pages, with three learned
+# parts.
 #
 # - **Mechanisms** say how `length` and `position` follow from their causes.
-# - An **encoder** reads the four numbers from an image. It stands for abduction: the images' causes
-#   are not given as numbers when a question is asked.
-# - A **painter** makes an image from the four numbers and from noise. It is a *diffusion model*: it
-#   starts from pure noise and removes it in small steps. It can be run backwards, from an image to the
-#   noise that would paint it. That noise is the image's own: all that the four numbers do not say.
+# - An **encoder** reads the four numbers from an image. It stands for abduction: the images'
+#   causes are not given as numbers when a question is asked.
+# - A **painter** makes an image from the four numbers and from noise. It is a *diffusion model*:
+#   it starts from pure noise and removes it in small steps. It can be run backwards, from an
+#   image to the noise that would paint it. That noise is the image's own: all that the four
+#   numbers do not say.
 
 # %%
 model = CausalDiffAE(arrows, (3, SIDE, SIDE), widths=(16, 32), fold=1, steps=size(20, 8), seed=0)
@@ -121,8 +122,8 @@ answer = model.scm.counterfactual({"image": photographs}, do={"light": 1.3}, see
 print(str(answer).partition("\n  ")[0])
 
 # %% [markdown]
-# The card names the route: the causes come from the encoder (the `guide`), the image's noise from the
-# painter run backwards. Now the true counterfactual, from the equations, and the picture.
+# The card names the route: the causes come from the encoder (the `guide`), the image's noise from
+# the painter run backwards. Now the true counterfactual, from the equations, and the picture.
 
 # %%
 world = pc.datasets.pendulum_scm()
@@ -130,7 +131,10 @@ causes = {name: truth[name].to_numpy() for name in ("angle", "light")}
 true = world.counterfactual(causes, do={"light": 1.3})
 should = pd.DataFrame({name: true[name].numpy() for name in labels})
 wanted = pc.datasets.render_pendulum(should, SIDE)
-show({"seen": photographs, "imagined": answer["image"], "the truth": wanted}, "Had the light been 1.3")
+show(
+    {"seen": photographs, "imagined": answer["image"], "the truth": wanted},
+    "Had the light been 1.3",
+)
 
 # %% [markdown]
 # ## How good is it?
@@ -166,33 +170,37 @@ assert (scores["numbers"][children] < 8).all()
 assert scores["numbers"]["light"] < 1e-3
 assert answer["image"].shape == photographs.shape
 if full:
-    assert (scores["painted"] < 15).all()
+    assert (scores["painted"] < 10).all()
     moved = ["light", *children]
     assert (scores["painted"][moved] < scores["photograph left as it was"][moved] / 2).all()
-    assert float(grey) < 0.6 * float(left)
+    assert scores["painted"]["angle"] > scores["numbers"]["angle"]
+    assert abs(scores["painted"]["length"] - 6.4) < 2
+    assert abs(float(grey) - 2.8) < 0.7
+    assert abs(float(left) - 8.5) < 0.1
 
 # %% [markdown]
 # Be honest about the two rows.
 #
-# *The numbers* are good after seconds: the shadow's new length and place are right to a few percent of
-# their range, and the pendulum stays. This part is small and learns from labels.
+# *The numbers* are good after seconds: the shadow's new length and place are right to a few
+# percent of their range, and the pendulum stays. This part is small and learns from labels.
 #
-# *The painted images* come from less than a minute of training, and look like it. In the full run of
-# this page lamp and shadow go most of the way (each error less than half of that of leaving the
-# photograph as it was, none above 15 %), the image is nearer the truth than the photograph was, and it
-# is blurred; the pendulum, which should not have moved, does by a few percent. In the quick run, which
-# the tests do, the painter has hardly begun. Neither is what the method can do.
+# *The painted images* come from less than a minute of training. In the full run of this page the
+# lamp goes where it should, the shadow's length is off by some 6 % of its range, and the
+# pendulum, which should not have moved, is off by 4 %. The image is three times as near the truth
+# as the photograph that is left as it was: 3 grey levels of 255 against 8. Look closely and the
+# shadows are smeared. In the quick run, which the tests do, the painter has hardly begun, and
+# lamp and shadow stay where they were: the numbers know better than the picture.
 #
 # ## What longer training reaches
 #
-# The repository's benchmark trains a model six times as large on 4,000 images of 32 pixels, for 1,500
-# steps. These rows are read from its results:
+# The repository's benchmark trains a model six times as large on 4,000 images of 32 pixels, for
+# 1,500 steps. These rows are read from its results:
 
 # %%
 from pathlib import Path
 
 header = ["labels", "model", "do", "set", "length", "position", "others", "truth", "comp.", "rev."]
-lines = Path("../benchmarks/RESULTS.md").read_text().splitlines()
+lines = (Path(pc.__file__).parents[1] / "benchmarks" / "RESULTS.md").read_text().splitlines()
 rows = [line.split("|")[1:-1] for line in lines if line.startswith("| 100% |")]
 cells = [[cell.strip() for cell in row] for row in rows]
 table = pd.DataFrame([row for row in cells if len(row) == len(header)], columns=header)
@@ -208,14 +216,14 @@ for name in ("angle", "light"):
 assert best.loc["CausalDiffAE", "length"]["set"] > best.loc["VAE", "length"]["set"]
 
 # %% [markdown]
-# `set` is the error of the variable that was set, then come the two of the shadow, then the largest
-# error of what should not have changed, all in percent of the range; `truth` is in grey levels. With
-# enough training all are below 5 % for angle and light, and the images are at least twice as near the
-# truth as those of a variational autoencoder (`VAE`, the model of Pawlowski and others).
+# `set` is the error of the variable that was set, then come the two of the shadow, then the error
+# of what should not have changed, all in percent of the range; `truth` is in grey levels. With
+# enough training all are below 5 % for angle and light, and the images are at least twice as near
+# the truth as those of a variational autoencoder (`VAE`, the model of Pawlowski and others).
 #
 # The rows `do length` show a limit. Setting the shadow's length *by itself* breaks the law of the
-# shadow: no such photograph was in the data, and the painter has to guess. There the autoencoder does
-# better. A model can only paint what its training had some of.
+# shadow: no such photograph was in the data, and the painter has to guess. There the autoencoder
+# does better. A model can only paint what its training had some of.
 #
 # ## Doing is not imagining
 #
@@ -244,13 +252,14 @@ assert answer.rung == 3
 assert others.rung == 2
 
 # %% [markdown]
-# The average of rung 2 is one number for all. Each photograph has a pendulum of its own, and its own
-# answer.
+# The average of rung 2 is one number for all. Each photograph has a pendulum of its own, and its
+# own answer. (The images of the second row are rougher: they start from fresh noise, not from the
+# noise of a photograph, and that asks more of a painter with so little training.)
 #
 # ## What to try
 #
-# **Exercise 1.** Set the light to what it is in each photograph. Nothing should change. How far are
-# the images from the photographs? And why must one be careful to praise a model for that?
+# **Exercise 1.** Set the light to what it is in each photograph. Nothing should change. How far
+# are the images from the photographs? And why must one be careful to praise a model for that?
 
 # %% tags=["hide-cell"]
 back = model.inversion_error(photographs)
@@ -260,21 +269,23 @@ print(f"{back.mean():.2f} grey levels of 255")
 assert float(back.mean()) < 3
 
 # %% [markdown]
-# **Exercise 2.** Set `angle` to 0.3. Which numbers should change, and which not? Look at the numbers
-# first and then at the images.
+# **Exercise 2.** Set `angle` to 0.3. Which numbers should change, and which not? Look at the
+# numbers first and then at the images.
 
 # %% tags=["hide-cell"]
 swung = model.scm.counterfactual({"image": photographs[:4]}, do={"angle": 0.3}, seed=0)
 truly = world.counterfactual({name: v[:4] for name, v in causes.items()}, do={"angle": 0.3})
 for name in labels:
-    print(name, [round(float(v), 1) for v in swung[name]], [round(float(v), 1) for v in truly[name]])
+    print(
+        name, [round(float(v), 1) for v in swung[name]], [round(float(v), 1) for v in truly[name]]
+    )
 # The light stays (as well as the encoder reads it); the shadow follows.
 assert float((swung["light"] - truly["light"]).abs().mean()) < 0.05 * spans["light"]
 assert float((swung["position"] - truly["position"]).abs().mean()) < 0.08 * spans["position"]
 
 # %% [markdown]
-# **Exercise 3.** Set angle *and* light. Then the shadow is a function of two numbers that you set, and
-# should be the same in all images. Is it, in the numbers?
+# **Exercise 3.** Set angle *and* light. Then the shadow is a function of two numbers that you
+# set, and should be the same in all images. Is it, in the numbers?
 
 # %% tags=["hide-cell"]
 together = model.scm.counterfactual(
@@ -289,5 +300,5 @@ assert float(together["position"].std()) < 0.05 * spans["position"]
 #
 # A. Komanduri, C. Zhao, F. Chen and X. Wu, *Causal diffusion autoencoders: toward counterfactual
 # generation via diffusion probabilistic models*, ECAI (2024). The scene: M. Yang and others,
-# *CausalVAE*, CVPR (2021), drawn here anew. The autoencoder: N. Pawlowski, D. Castro and B. Glocker,
-# *Deep structural causal models for tractable counterfactual inference*, NeurIPS (2020).
+# *CausalVAE*, CVPR (2021), drawn here anew. The autoencoder: N. Pawlowski, D. Castro and B.
+# Glocker, *Deep structural causal models for tractable counterfactual inference*, NeurIPS (2020).

@@ -14,13 +14,13 @@
 # program is a model as well.
 #
 # Each task below is shown twice: DoWhy's code with what it printed, then ours, which runs here.
-# DoWhy is not installed where this page is made: its cells were run in an environment of their own
-# by `make peers`, and what is shown is read from the file that was written then. The version and the
-# date stand above each.
+# DoWhy is not installed where this page is made: its cells were run in an environment of their
+# own by `make peers`, and what is shown is read from the file that was written then. The version
+# and the date stand above each.
 #
 # | you write in DoWhy | here |
 # | --- | --- |
-# | `CausalModel(data, treatment, outcome, graph)` | `pc.CausalGraph(edges)`; data come with the question |
+# | `CausalModel(data, treatment, outcome, graph)` | `pc.CausalGraph(edges)`; data come later |
 # | `identify_effect()` | `pc.identify(graph, outcome, do=treatment)` |
 # | `estimate_effect(estimand, method_name=...)` | `estimand.estimate(data, method=...)` |
 # | `refute_estimate(...)` | `pc.refute(graph, data, treatment, outcome)` |
@@ -59,6 +59,7 @@ regression = estimand.estimate(people, method="regression", seed=0)
 weighting = estimand.estimate(people, method="weighting", squares=False, seed=0)
 print()
 print(weighting)
+_ = pc.plot.forest([regression, weighting], labels=["regression", "weighting"], unit="kg")
 
 # %% tags=["remove-cell"]
 theirs = dowhy.figures("estimate")
@@ -132,16 +133,16 @@ except pc.NotIdentified:
 assert refused
 
 # %% [markdown]
-# DoWhy's default search finds nothing to adjust for, rightly. Its `id-algorithm` returns a formula
-# that sums over `U`, which is no formula in what was observed. Here a formula never holds a latent
-# variable, and a refusal comes with its reason. What is left is a range: see `pc.bounds`, on the page
-# about bounds.
+# DoWhy's default search finds nothing to adjust for, rightly. Its `id-algorithm` returns a
+# formula that sums over `U`, which is no formula in what was observed. Here a formula never holds
+# a latent variable, and a refusal comes with its reason. What is left is a range: see
+# `pc.bounds`, on the page about bounds.
 #
 # ## A counterfactual
 #
 # Joe was encouraged 0.5, did homework 1 and scored 1.5. What if he had done homework 2? The true
-# answer is 1.90 (0.4 for a unit of homework, see the first page). Both libraries learn from the same
-# 500 pupils.
+# answer is 1.90 (0.4 for a unit of homework, see the first page). Both libraries learn from the
+# same 500 pupils.
 
 # %%
 dowhy.show("counterfactual")
@@ -171,10 +172,10 @@ assert abs(float(done) - 0.8) < 4 * 0.06
 # Both are near 1.90, as far as 500 pupils can tell, and near each other. `do` alone speaks of
 # everybody and gives about 0.8.
 #
-# One difference favours DoWhy. Its `auto` compares several regressions on held-out rows and chose a
-# line here. `from_graph` without mechanisms chooses a small network for every continuous variable,
-# which suits thousands of rows better than 500: in exercise 3 you see what that costs. Name `Linear`
-# where you believe in lines.
+# One difference favours DoWhy. Its `auto` compares several regressions on held-out rows and chose
+# a line here. `from_graph` without mechanisms chooses a small network for every continuous
+# variable, which suits thousands of rows better than 500: in exercise 3 you see what that costs.
+# Name `Linear` where you believe in lines.
 #
 # ## Evidence with a hole
 #
@@ -195,9 +196,9 @@ assert abs(float(partly["score"].mean()) - 1.911) < 0.1
 assert abs(float(partly["score"].std()) - 0.295) < 0.06
 
 # %% [markdown]
-# `gcm` needs every column. Here what is missing is inferred from the rest (the card names the route,
-# `gaussian`: exact, since that part of the model is linear), and the answer has a spread: about 1.9
-# give or take 0.3. The same goes for a NaN in the middle of a table.
+# `gcm` needs every column. Here what is missing is inferred from the rest (the card names the
+# route, `gaussian`: exact, since that part of the model is linear), and the answer has a spread:
+# about 1.9 give or take 0.3. The same goes for a NaN in the middle of a table.
 #
 # ## Counts
 #
@@ -222,16 +223,16 @@ assert raised["fits"].min() >= 0
 assert (raised["fits"] == raised["fits"].round()).all()
 
 # %% [markdown]
-# An eighth of DoWhy's patients have fewer than no fits. Its noise of a count is the residual, and a
-# residual that is added to another mean knows nothing of zero. Here the noise is the patient's
+# An eighth of DoWhy's patients have fewer than no fits. Its noise of a count is the residual, and
+# a residual that is added to another mean knows nothing of zero. Here the noise is the patient's
 # *rank* among those with the same dose, and the answer the count of that rank at the other dose:
 # always a count. Since several ranks give the same count, one is drawn, and the card says so.
 #
 # ## What DoWhy has and this library has not
 #
 # Tests of a whole graph against permuted graphs (`gcm.falsify`; here `pc.implied_independences`
-# tests one independence at a time), a choice of scikit-learn regressions as mechanisms, effects that
-# vary by EconML's estimators, and many more worked notebooks.
+# tests one independence at a time), a choice of scikit-learn regressions as mechanisms, effects
+# that vary by EconML's estimators, and many more worked notebooks.
 #
 # ## What to try
 #
@@ -244,8 +245,8 @@ print(robust)
 assert weighting.interval.lower < robust.value < weighting.interval.upper
 
 # %% [markdown]
-# **Exercise 2.** Give the bow graph an instrument `Z -> X`. Is the effect identified now? And with a
-# mediator `X -> M -> Y` instead of the direct arrow?
+# **Exercise 2.** Give the bow graph an instrument `Z -> X`. Is the effect identified now? And
+# with a mediator `X -> M -> Y` instead of the direct arrow?
 
 # %% tags=["hide-cell"]
 # An instrument alone does not identify the average effect without further assumptions; a mediator
@@ -261,8 +262,8 @@ print(formula)
 assert "sum_m" in str(formula)
 
 # %% [markdown]
-# **Exercise 3.** Leave the mechanisms out of `from_graph`, so that it chooses them. How far from 1.90
-# is Joe now? Look at `pupil.report`.
+# **Exercise 3.** Leave the mechanisms out of `from_graph`, so that it chooses them. How far from
+# 1.90 is Joe now? Look at `pupil.report`.
 
 # %% tags=["hide-cell"]
 chosen = pc.SCM.from_graph(arrows, data=pupils(), steps=size(1000, 100), progress=False, seed=0)
@@ -277,5 +278,5 @@ assert 1.5 < float(other["score"]) < 2.1
 #
 # A. Sharma and E. Kiciman, *DoWhy: an end-to-end library for causal inference* (2020). P. Blöbaum
 # and others, *DoWhy-GCM: an extension of DoWhy for causal inference in graphical causal models*,
-# Journal of Machine Learning Research 25 (2024). The smokers: Hernán and Robins, *Causal Inference:
-# What If* (2020), chapter 12.
+# Journal of Machine Learning Research 25 (2024). The smokers: Hernán and Robins, *Causal
+# Inference: What If* (2020), chapter 12.

@@ -8,13 +8,14 @@
 # %% [markdown]
 # # For users of PyMC
 #
-# PyMC and Pyro say the same thing in two dialects: a program that draws variables, and an inference
-# engine that finds what is plausible given data. PyMC has `pm.do` and `pm.observe`, which rewrite a
-# model's graph. This page does the same tasks in both, and shows where the ladder goes on: a
-# counterfactual of one unit.
+# PyMC and Pyro say the same thing in two dialects: a program that draws variables, and an
+# inference engine that finds what is plausible given data. PyMC has `pm.do` and `pm.observe`,
+# which rewrite a model's graph. This page does the same tasks in both, and shows where the ladder
+# goes on: a counterfactual of one unit.
 #
-# PyMC is not installed where this page is made. Its cells were run in an environment of their own by
-# `make peers`; what is shown is read from the file that was written then, with version and date.
+# PyMC is not installed where this page is made. Its cells were run in an environment of their own
+# by `make peers`; what is shown is read from the file that was written then, with version and
+# date.
 #
 # | you write in PyMC | here |
 # | --- | --- |
@@ -67,8 +68,8 @@ def pupil():
 _ = pc.plot.graph(pupil)
 
 # %% [markdown]
-# The rows are not part of the program here: it describes one unit, and `pc.units()` marks what each
-# unit has of its own. What stands outside is shared by all.
+# The rows are not part of the program here: it describes one unit, and `pc.units()` marks what
+# each unit has of its own. What stands outside is shared by all.
 #
 # ## The posterior
 #
@@ -103,9 +104,10 @@ width = effect.interval.upper - effect.interval.lower
 assert abs(width / (2 * 1.96 * theirs["effect sd"]) - 1) < 0.35
 
 # %% [markdown]
-# 0.38 with a standard deviation of 0.03 in PyMC, and the same here. The program has 0.4, the rows are
-# 500. The card says what the interval holds: what data left open of the parameters, and the sampling
-# of units.
+# 0.38 with a standard deviation of 0.03 in PyMC, and the same here. The program has 0.4, the rows
+# are
+# 500. The card says what the interval holds: what data left open of the parameters, and the
+#      sampling of units.
 #
 # ## do
 
@@ -121,14 +123,14 @@ label = "E[score | do(homework=2)] - E[score | do(homework=0)]"
 assert abs(contrast.value - pymc.figures("do")[label]) < theirs["effect sd"]
 
 # %% [markdown]
-# Equal again, and the idea is the same: cut the arrows into `homework`, and run. `pm.do` replaces a
-# node of the graph; here it is a handler around the program, which also takes shifts, policies and
-# distributions (`pc.shift(1.0)`, `pc.policy(f)`).
+# Equal again, and the idea is the same: cut the arrows into `homework`, and run. `pm.do` replaces
+# a node of the graph; here it is a handler around the program, which also takes shifts, policies
+# and distributions (`pc.shift(1.0)`, `pc.policy(f)`).
 #
 # ## Joe, and the third rung
 #
-# Joe was encouraged 0.5, did homework 1 and scored 1.5. What if he had done homework 2? To leave only
-# that question open, both programs now have the true coefficients.
+# Joe was encouraged 0.5, did homework 1 and scored 1.5. What if he had done homework 2? To leave
+# only that question open, both programs now have the true coefficients.
 
 # %%
 pymc.show("do for Joe")
@@ -155,11 +157,11 @@ assert abs(float(imagined["score"]) - 1.90) < 1e-5
 assert imagined.rung == 3
 
 # %% [markdown]
-# `pm.do` with Joe's encouragement gives 1.15, give or take 0.56: pupils who were encouraged like Joe,
-# with a *fresh* noise each. That is an answer of rung 2. It is right for the question it answers, and
-# it knows nothing of Joe's own score. The counterfactual keeps what was Joe's own, and is 1.90 sharp.
-# It is the commonest trap on this road: a picture of "counterfactuals" that was made by `do` and a
-# draw.
+# `pm.do` with Joe's encouragement gives 1.15, give or take 0.56: pupils who were encouraged like
+# Joe, with a *fresh* noise each. That is an answer of rung 2. It is right for the question it
+# answers, and it knows nothing of Joe's own score. The counterfactual keeps what was Joe's own,
+# and is 1.90 sharp. It is the commonest trap on this road: a picture of "counterfactuals" that
+# was made by `do` and a draw.
 
 # %%
 grid = torch.linspace(-0.8, 3.2, 400)
@@ -182,9 +184,10 @@ pymc.show("counterfactual by hand")
 assert abs(pymc.figures("counterfactual by hand")["Joe's score"] - float(imagined["score"])) < 1e-4
 
 # %% [markdown]
-# Here the noise of each `pyro.sample` site is derived from its distribution. It works for normals as
-# above, for gamma, beta, Student's t, for counts and categories, for networks inside; and where a
-# distribution cannot be inverted, the query is refused by name rather than answered by a fresh draw.
+# Here the noise of each `pyro.sample` site is derived from its distribution. It works for normals
+# as above, for gamma, beta, Student's t, for counts and categories, for networks inside; and
+# where a distribution cannot be inverted, the query is refused by name rather than answered by a
+# fresh draw.
 #
 # ## Homework unknown
 #
@@ -213,11 +216,11 @@ assert abs(figures["score sd"] - sd) < 0.03
 #
 # ## What PyMC has and this library has not
 #
-# Compilation of any model to C, numba or JAX, and so a quick NUTS; samplers for discrete and mixed
-# posteriors; Gaussian processes; ArviZ's whole workflow, which is a step away here
+# Compilation of any model to C, numba or JAX, and so a quick NUTS; samplers for discrete and
+# mixed posteriors; Gaussian processes; ArviZ's whole workflow, which is a step away here
 # (`answer.to_datatree()`). Its relatives pathmc and CausalPy bring formulas for path models and
-# quasi-experiments: difference in differences, regression discontinuity, synthetic control. For those
-# use them.
+# quasi-experiments: difference in differences, regression discontinuity, synthetic control. For
+# those use them.
 #
 # ## What to try
 #
@@ -232,9 +235,9 @@ assert abs(total.value - (0.7 + 0.5 * 0.4)) < 1e-4
 assert abs(through.value - 0.5 * 0.4) < 1e-4
 
 # %% [markdown]
-# **Exercise 2.** Write Joe's counterfactual by hand as PyMC's cell does, with `pc.exogenous`, which
-# makes each site's noise a site of its own. (Condition on the evidence, read the noises, and run the
-# program under `do` with them.)
+# **Exercise 2.** Write Joe's counterfactual by hand as PyMC's cell does, with `pc.exogenous`,
+# which makes each site's noise a site of its own. (Condition on the evidence, read the noises,
+# and run the program under `do` with them.)
 
 # %% tags=["hide-cell"]
 from pyro import poutine
@@ -248,8 +251,8 @@ print(twin.nodes["score"]["value"])
 assert abs(float(twin.nodes["score"]["value"]) - 1.90) < 1e-5
 
 # %% [markdown]
-# **Exercise 3.** Make the score a Student's t with four degrees of freedom. Does Joe's answer change?
-# Does the distribution that `do` and a draw give?
+# **Exercise 3.** Make the score a Student's t with four degrees of freedom. Does Joe's answer
+# change? Does the distribution that `do` and a draw give?
 
 # %% tags=["hide-cell"]
 
@@ -272,6 +275,6 @@ assert abs(float(wider.std()) - 0.557 * 2**0.5) < 0.06
 # %% [markdown]
 # ## Sources
 #
-# O. Abril-Pla and others, *PyMC: a modern, and comprehensive probabilistic programming framework in
-# Python*, PeerJ Computer Science 9 (2023). Joe: Pearl, Glymour and Jewell, *Causal Inference in
-# Statistics: A Primer* (2016), section 4.2.3.
+# O. Abril-Pla and others, *PyMC: a modern, and comprehensive probabilistic programming framework
+# in Python*, PeerJ Computer Science 9 (2023). Joe: Pearl, Glymour and Jewell, *Causal Inference
+# in Statistics: A Primer* (2016), section 4.2.3.

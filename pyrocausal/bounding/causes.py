@@ -33,6 +33,13 @@ class Causation(NamedTuple):
         pn: Necessity, ``P(not y had X been x' | x, y)``.
         ps: Sufficiency, ``P(y had X been x | x', not y)``.
         pns: Both, ``P(y had X been x, not y had X been x')``.
+
+    Example:
+        >>> import pandas as pd
+        >>> table = pd.DataFrame({"X": [1, 1, 0, 0], "Y": [1, 0, 1, 0], "p": [0.3, 0.2, 0.1, 0.4]})
+        >>> found = pc.causation_bounds(table, {"Y": 1}, {"X": 1}, {"X": 0}, weights="p")
+        >>> round(found.pns.lower, 4), round(found.pns.upper, 4)
+        (0.0, 0.7)
     """
 
     pn: Bounds

@@ -45,14 +45,16 @@ def calibration(
     observed = _evidence(subject, evidence)
     missing = _missing(subject, observed)
     given = f"given {', '.join(observed)}"
+    shared = [v.name for v in subject.scm.variables.values() if v.shared and not v.deterministic]
     if not missing:
-        return [_unchecked("all", f"nothing has to be inferred {given}")], {}
-    if any(v.shared and not v.deterministic for v in subject.scm.variables.values()):
-        why = "not checked: inference beside variables that all units share takes one draw of them"
-        return [_unchecked(", ".join(missing), why)], {}
+        found = [_unchecked("all", f"nothing has to be inferred {given}")]
+        return [*found, *_posterior(shared)], {}
+    # Their posterior is that of a fit; what is inferred of a unit is checked at one draw of it.
+    if shared:
+        given += f" and {', '.join(shared)}"
     truth, inputs = subject.simulate(units, "calibration")
     try:
-        draws = _abducted(subject, truth, observed, missing, inputs)
+        draws = _abducted(subject, truth, [*observed, *shared], missing, inputs)
     except (IncompleteEvidence, NotAbducible) as error:
         return [_unchecked(", ".join(missing), f"not checked: {error}")], {}
     ranks = _ranks(subject, truth, draws)
@@ -60,6 +62,7 @@ def calibration(
     return [
         *judged(CHECK, measured, level),
         *_guide_alone(subject, truth, observed, missing),
+        *_posterior(shared),
     ], ranks
 
 
@@ -166,6 +169,11 @@ def _guide_alone(
         verdict = "for comparison: answers weigh its draws"
         findings.append(Finding("guide before weighing", name, figure, verdict, None, distance))
     return findings
+
+
+def _posterior(shared: Sequence[str]) -> list[Finding]:
+    why = "not checked: all units share it, and each rank would take a fit to data of its own"
+    return [_unchecked(name, why) for name in shared]
 
 
 def _unchecked(variable: str, why: str) -> Finding:

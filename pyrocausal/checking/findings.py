@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from pyrocausal.checking.next_steps import next_step
+
 __all__ = ["Finding", "Measured", "judged"]
 
 
@@ -39,6 +41,11 @@ class Finding:
     def p(self) -> float | None:
         """The smallest p-value; None without tests."""
         return min(self.p_values.values(), default=None)
+
+    @property
+    def next_step(self) -> str:
+        """What to do about it, in words, where it failed; else empty."""
+        return next_step(self.check, self.variable) if self.failed else ""
 
 
 @dataclass(frozen=True)

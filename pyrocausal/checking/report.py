@@ -22,7 +22,7 @@ _HEADER: Final = ("check", "variable", "figure", "verdict")
 
 @dataclass(frozen=True, repr=False, eq=False)
 class CheckReport:
-    """What the checks of an SCM found.
+    """What the checks of an SCM found; its card says of each failure what to do next.
 
     Attributes:
         name: The SCM's name.
@@ -92,7 +92,7 @@ class CheckReport:
             "  ".join([*(f"{c:<{w}}" for c, w in zip(row, widths, strict=False)), row[3]]).rstrip()
             for row in rows
         ]
-        return "\n".join([self._title(), *lines, *(f"warning: {text}" for text in self.warnings)])
+        return "\n".join([self._title(), *lines, *self._notes()])
 
     def _repr_html_(self) -> str:
         head = "".join(f"<th>{name}</th>" for name in _HEADER)
@@ -100,9 +100,18 @@ class CheckReport:
             "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in _cells(found)) + "</tr>"
             for found in self.findings
         )
-        notes = "".join(f"<p>warning: {escape(text)}</p>" for text in self.warnings)
+        notes = "".join(f"<p>{escape(text)}</p>" for text in self._notes())
         caption = f"<caption>{escape(self._title())}</caption>"
         return f"<table>{caption}<tr>{head}</tr>{rows}</table>{notes}"
+
+    def _notes(self) -> list[str]:
+        """Return a line for each failure with what to do next, and one for each warning."""
+        steps = [
+            f"next, {found.check}, {found.variable}: {found.next_step}"
+            for found in self.failures
+            if found.next_step
+        ]
+        return [*steps, *(f"warning: {text}" for text in self.warnings)]
 
     def _title(self) -> str:
         checked = sum(found.failed is not None for found in self.findings)

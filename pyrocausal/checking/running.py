@@ -24,6 +24,7 @@ from pyrocausal.engine.evidence import as_sequence, count_of
 from pyrocausal.errors import NotIdentified, UnknownVariable
 from pyrocausal.model import SCM
 from pyrocausal.noise.streams import draw_seed
+from pyrocausal.queries.asking import introduce
 from pyrocausal.refuting import refute as refuted
 from pyrocausal.verbs.standing import Standing
 
@@ -68,7 +69,7 @@ def check(
     Args:
         scm: The SCM, without ``do`` or ``condition``.
         data: Rows of the variables, a DataFrame or a mapping from name to values, NaN where
-            missing.
+            missing; other columns are left out.
         evidence: The observed variables for the calibration. By default all but the latent ones;
             without latent ones those without effects; or what an amortized guide was made for.
         treatment: Whose overlap is checked; by default all discrete variables with causes and
@@ -110,7 +111,7 @@ def check(
         randomised probability integral transform.
         Sharma, Kiciman (2020), DoWhy: an end-to-end library for causal inference.
     """
-    _check_options(scm, data, treatment, outcome, refute, level)
+    _check_options(scm, data, treatment, outcome, refute, level, inputs)
     observed = as_sequence(evidence, "evidence")
     units, rows = count_of(units, "units"), count_of(rows, "rows")
     subject = read_subject(scm, data, inputs, rows, draw_seed() if seed is None else seed)
@@ -170,11 +171,13 @@ def _check_options(
     outcome: str | None,
     refute: bool,
     level: float,
+    inputs: Any,
 ) -> None:
     if not isinstance(scm, SCM):
         raise TypeError(f"check got a {type(scm).__name__}; expected an SCM: pc.SCM(program).")
     if scm._standing != Standing():
         raise ValueError(f"check got {scm!r}; expected an SCM without do(...) or condition(...).")
+    introduce(scm, {"inputs": inputs})
     if not 0 < level < 1:
         raise ValueError(f"check got level={level!r}; expected a probability such as 0.01.")
     if refute and (data is None or treatment is None or outcome is None):

@@ -12,18 +12,20 @@ from typing import Any, Final
 import numpy as np
 import torch
 from torch import Tensor
+from torch.distributions import constraints
 
 from pyrocausal.checking.goodness import Array
 from pyrocausal.engine.evidence import columns_of, read_inputs
-from pyrocausal.engine.rows import over_events
+from pyrocausal.engine.rows import over_events, support_of
 from pyrocausal.engine.tracing import Variable
-from pyrocausal.errors import UnreliableWarning
+from pyrocausal.errors import UnknownVariable, UnreliableWarning
 from pyrocausal.inference import METHODS, Method
 from pyrocausal.model import SCM
 from pyrocausal.noise import Stream
 
 __all__ = ["Subject", "numbers", "read_subject"]
 
+_LEVELS: Final = 10  # up to so many whole numbers are categories, which are no rounded values
 _FEWEST: Final = 20  # rows from which a law can be told
 Values = Mapping[str, Tensor]
 
@@ -132,17 +134,26 @@ def read_subject(scm: SCM, data: Any, inputs: Any, rows: int, seed: int) -> Subj
     """Read data, and choose rows at random where there are more than are looked at.
 
     Raises:
-        UnknownVariable: A column is no variable.
+        UnknownVariable: No column is a variable.
         ValueError: Too few rows, wrong shapes, infinities, inputs of another length.
     """
     core = scm._core
-    columns = {} if data is None else columns_of(data, "data")
+    table = {} if data is None else columns_of(data, "data")
+    columns = {name: value for name, value in table.items() if name in scm.variables}
+    others = [name for name in table if name not in columns]
+    if others and not columns:
+        raise UnknownVariable(others[0], scm.variables, "data")
     given = {} if inputs is None else columns_of(inputs, "inputs")
     if not columns and not given:
         return Subject(scm, {}, {}, 0, seed)
     with core.session():
         seen = core.read(columns, given or None, where="data")
         arguments = read_inputs(given, seen.units, core.place())
+    if seen.limits:
+        raise ValueError(
+            f"check got limits of {', '.join(seen.limits)} in data; expected values. Leave the "
+            "column out: what is then left of the data is checked."
+        )
     if columns and seen.units < _FEWEST:
         raise ValueError(
             f"check got {seen.units} rows of data; expected {_FEWEST} or more, to tell a law by."
@@ -151,8 +162,10 @@ def read_subject(scm: SCM, data: Any, inputs: Any, rows: int, seed: int) -> Subj
     for name, mask in seen.observed.items():
         value = values[name].double()
         values[name] = value.masked_fill(~over_events(mask, value), torch.nan)
+    values |= _within_units(scm, values, seed)
+    notes = [f"columns that are no variables were left out: {', '.join(others)}"] * bool(others)
     if seen.units <= rows:
-        return Subject(scm, values, arguments, seen.units, seed)
+        return Subject(scm, values, arguments, seen.units, seed, notes)
     place = torch.randperm(seen.units, generator=torch.Generator().manual_seed(seed % 2**62))
     place = place[:rows].sort().values
     shared = core.anatomy.shared
@@ -162,6 +175,26 @@ def read_subject(scm: SCM, data: Any, inputs: Any, rows: int, seed: int) -> Subj
         {n: v[place] if isinstance(v, Tensor) else v for n, v in arguments.items()},
         rows,
         seed,
+        notes,
     )
     subject.notes.append(f"{rows} of {seen.units} rows were looked at, chosen at random")
     return subject
+
+
+def _within_units(scm: SCM, values: Values, seed: int) -> dict[str, Tensor]:
+    """Spread whole numbers, such as ages in years, over the unit that they were rounded to.
+
+    Only where the model draws any real number: their ties alone would tell them from its draws.
+    """
+    rng = np.random.default_rng(seed % 2**63)
+    found = {}
+    for name, fn in scm._core.distributions().items():
+        support = support_of(fn)
+        support = getattr(support, "base_constraint", support)  # of a mixture
+        if name not in values or support is not constraints.real:
+            continue
+        value = values[name].double()
+        seen = value[~value.isnan()]
+        if len(seen.unique()) > _LEVELS and bool((seen == seen.round()).all()):
+            found[name] = value + torch.as_tensor(rng.random(value.shape) - 0.5)
+    return found

@@ -39,6 +39,10 @@ class MorphoMNIST:
         images: Grey levels 0 to 255, unsigned bytes, shape ``(n, 28, 28)``.
         attributes: A table of ``n`` rows with the columns ``thickness`` (of the stroke, pixels),
             ``intensity`` (of the stroke, grey level) and ``digit`` (0 to 9).
+
+    Example:
+        >>> pc.datasets.morphomnist("test").images.shape
+        torch.Size([10000, 28, 28])
     """
 
     images: torch.Tensor

@@ -39,6 +39,13 @@ class Written:
         skipped: How many of them were there before.
         seconds: How long it took.
         seed: Gives the same answer again.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     written = pc.distributed.sample(pc.zoo.chain(), 1000, folder, seed=0)
+        >>> written.units, written.rows, written.skipped
+        (1000, 1000, 0)
     """
 
     path: Path

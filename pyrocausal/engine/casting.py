@@ -9,7 +9,7 @@ from torch import Tensor
 
 from pyrocausal.requirements import require
 
-__all__ = ["as_tensor", "cast"]
+__all__ = ["as_tensor", "cast", "holds_words"]
 
 
 def as_tensor(value: Any, what: str) -> Tensor:
@@ -73,6 +73,33 @@ def cast(value: Tensor, dtype: torch.dtype, what: str) -> Tensor:
     return result
 
 
+def holds_words(what: str, example: str, given: Any = None) -> TypeError:
+    """Return the error for words where numbers are expected, which says how to code them.
+
+    Categories are not coded here: their codes depend on the table, and all verbs speak in codes.
+
+    Args:
+        what: What holds them, such as ``"data['sex']"``.
+        example: One of them.
+        given: The column.
+
+    Example:
+        >>> print(holds_words("data['sex']", "male"))
+        data['sex'] holds words, such as 'male'; expected numbers. Code them 0, 1, 2, ..., such ...
+    """
+    if str(getattr(given, "dtype", "")) == "category":
+        how = f"{what}.cat.codes" if hasattr(given, "cat") else f"{what}.codes"
+    elif hasattr(given, "to_frame"):
+        how = f"{what}.astype('category').cat.codes"
+    else:
+        how = "pandas.Categorical(...).codes"
+    return TypeError(
+        f"{what} holds words, such as {example!r}; expected numbers. Code them 0, 1, 2, ..., such "
+        f"as by {how}, with NaN in place of -1 where a value is missing: data, evidence, "
+        "interventions and answers are in codes."
+    )
+
+
 def _from_objects(array: Any, what: str, given: Any) -> Any:
     # pandas marks what is missing by None or, in its nullable columns, by pandas.NA.
     values = [np.nan if v is None or type(v).__name__ == "NAType" else v for v in array.ravel()]
@@ -88,15 +115,14 @@ def _from_objects(array: Any, what: str, given: Any) -> Any:
 
 
 def _no_number(what: str, example: Any, given: Any) -> TypeError:
-    if str(getattr(given, "dtype", "")) == "category":
-        codes = "its .cat.codes" if hasattr(given, "cat") else "its .codes"
-        cure = f"Pass {codes}, with NaN in the place of -1, where a value is missing."
-    elif isinstance(example, datetime | date | np.datetime64):
+    if isinstance(example, str):
+        return holds_words(what, str(example), given)
+    if isinstance(example, datetime | date | np.datetime64):
         cure = "Pass the time since some date, such as (column - column.min()).dt.days."
     elif isinstance(example, timedelta | np.timedelta64):
         cure = "Pass the time in some unit, such as column.dt.total_seconds()."
     else:
-        cure = "Code categories as 0, 1, 2, ..., and leave NaN where a value is missing."
+        cure = "Give numbers, and NaN where a value is missing."
     return TypeError(
         f"{what} holds {str(example)!r} of type {type(example).__name__}; expected numbers. {cure}"
     )

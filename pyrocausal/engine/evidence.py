@@ -71,6 +71,14 @@ class Evidence:
         mask = mask.reshape(self.units, -1)
         return mask.any(1) if partly else mask.all(1)
 
+    def known(self, name: str, variable: Variable) -> Tensor:
+        """Say of which elements something was seen, a value or limits, ``(units, *inner)``."""
+        value, limits = self.values.get(name), self.limits.get(name)
+        device = (value if limits is None else limits.low).device  # type: ignore[union-attr]
+        every = torch.ones(self.units, *variable.inner, dtype=torch.bool, device=device)
+        mask = ~every if value is None else self.observed.get(name, every)
+        return mask if limits is None else mask | limits.within
+
     def limited(self, name: str) -> Tensor | bool:
         """Say for which units some of a variable was seen to lie within limits."""
         limits = self.limits.get(name)
@@ -106,11 +114,6 @@ def read_evidence(
             table = any(map(_is_series, columns.values()))
             raise UnknownVariable(name, variables, where, cure=selecting(variables, table))
     said = {name: value for name, value in columns.items() if isinstance(value, Between)}
-    if said and where == "data":
-        raise TypeError(
-            f"data[{min(said)!r}] is {said[min(said)]!r}; expected values. Limits are evidence: "
-            "condition(), abduct(), counterfactual() and evidence= take them."
-        )
     plain = {name: _values_of(value) for name, value in columns.items()}
     raw = {
         name: as_tensor(value, f"{where}[{name!r}]").to(device)

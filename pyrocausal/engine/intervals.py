@@ -36,17 +36,25 @@ class Between:
 
 
 def between(low: Any, high: Any, *, values: Any = None) -> Between:
-    """Say as evidence that a variable lies within limits, where its value itself was not seen.
+    """Say that a variable lies within limits, where its value itself was not seen.
 
     A survival time that is censored lies between the time of the last visit and infinity; a
     rounded 3 lies between 2.5 and 3.5, a count of "two to five" between 2 and 5. Limits belong to
-    the interval. Noise is then drawn from the prior within the limits.
+    the interval. As evidence they truncate the noise's prior; as data they count with the
+    probability of the interval, ``log P(low <= x <= high)``: so `fit` learns from censored times.
 
     Args:
         low: Lower limits, a number or one for each unit; ``-inf`` for none.
         high: Upper limits; ``inf`` for none. Units without any limit are taken as missing.
         values: Values of the units of which they were seen, NaN for the others; limits don't count
             for units with a value.
+
+    Returns:
+        A value for ``evidence``, in the place of the variable's numbers.
+
+    Raises:
+        TypeError: Limits that are no numbers.
+        ValueError: A lower limit that is not below the upper one.
 
     Example:
         >>> def cohort():
@@ -57,6 +65,9 @@ def between(low: Any, high: Any, *, values: Any = None) -> Between:
         >>> bool((answer.factual["time"] >= torch.tensor([3.0, 9.0])).all()), answer.routes["time"]
         (True, 'truncated')
     """
+    ends = [as_tensor(end, f"between: {side}") for side, end in (("low", low), ("high", high))]
+    if values is None:
+        _check_order(*ends)
     return Between(low, high, values)
 
 
@@ -197,6 +208,22 @@ def _refuse(bad: Tensor, problem: str, cure: str, low: Tensor, high: Tensor) -> 
     raise ValueError(
         f"{problem} for {units}: got {low[bad][0].item():g} and {high[bad][0].item():g}. {cure}"
     )
+
+
+def _check_order(low: Tensor, high: Tensor) -> None:
+    try:
+        wrong = low.double() >= high.double()
+    except RuntimeError:
+        raise ValueError(
+            f"between: low has the shape {tuple(low.shape)}, high {tuple(high.shape)}; expected one "
+            "number each, or one for each unit."
+        ) from None
+    if bool(wrong.any()):
+        ends = (end.double().expand(wrong.shape)[wrong][0].item() for end in (low, high))
+        raise ValueError(
+            "between: low is not below high: got {:g} and {:g}. ".format(*ends)
+            + "Give the lower limit first; a value that is known is given as such."
+        )
 
 
 def _limit(end: Any) -> str:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
 from pyrocausal.engine.intervals import Interval
 from pyrocausal.engine.querying import Noise, Query
-from pyrocausal.engine.rows import Layout, Site, units_where
+from pyrocausal.engine.rows import Layout, Site, units_where, unmasked
 from pyrocausal.engine.unit_names import names_of_units
 from pyrocausal.noise.truncation import Truncated, truncated
 from pyrocausal.requirements import require
 
-__all__ = ["draw_within", "law_within", "refuse_empty"]
+__all__ = ["draw_within", "law_within", "no_cdf", "refuse_empty"]
 
 
 def law_within(query: Query, site: Site, limits: Interval) -> Truncated | None:
@@ -57,3 +59,12 @@ def refuse_empty(
         )
 
     require(possible, error)
+
+
+def no_cdf(name: str, fn: Any) -> ValueError:
+    """Return the error for limits in data of a variable whose distribution has no known CDF."""
+    law = type(unmasked(fn)[0]).__name__
+    return ValueError(
+        f"data[{name!r}] is known up to limits, and no CDF of {law} is known to tell their "
+        "probability by. Give values, or choose another distribution."
+    )

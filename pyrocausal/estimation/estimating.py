@@ -49,6 +49,15 @@ def estimate(
 ) -> Estimate:
     """Estimate the effect of one value of a treatment against another; see ``Estimand.estimate``.
 
+    Args:
+        estimand: What ``pc.identify`` found.
+        data: A DataFrame, or a mapping from name to values, rows first.
+        values: The treated and the control value ``(x, x')``.
+        options: See `pyrocausal.estimation.Options`.
+
+    Returns:
+        The estimate, with its standard error and interval.
+
     Example:
         >>> rng = np.random.default_rng(0)
         >>> z = rng.normal(size=500)

@@ -33,6 +33,12 @@ class InstrumentalInequality:
         level: Probability that the limits are made for.
         monotone: Whether the linear program leaves out models with defiers.
         dropped: How many rows lacked a value.
+
+    Example:
+        >>> data = {"z": [0, 1] * 50, "x": [0, 1] * 50, "y": [0, 1] * 50}
+        >>> found = instrumental_inequality(data, "x", "y", "z")
+        >>> isinstance(found, InstrumentalInequality), found.value, found.rejected
+        (True, 1.0, False)
     """
 
     value: float
@@ -88,6 +94,9 @@ def instrumental_inequality(
         level: 1 less the probability of a false alarm of each of the two tests.
         monotone: Whether the instrument is claimed to move the treatment one way only, which the
             linear program then tests too.
+
+    Returns:
+        What was found; ``rejected`` says whether the variable can be no instrument.
 
     Raises:
         UnknownVariable: A column is not there.

@@ -123,6 +123,30 @@ def off_policy_value(
 
     .. math:: \sum_k \pi(k \mid z) m_k(z) + w (y - m_x(z))
 
+    Args:
+        data: A DataFrame, or a mapping from name to values, rows first.
+        policy: The rule: a function from a row's values by name to the treatment, or to the
+            probabilities of treatments; or one value for all.
+        outcome: Name of the outcome, or an event.
+        treatment: Name of the treatment.
+        adjust: Covariates that explain the treatment in the data.
+        propensity: The column of the probability of the larger of two levels, or a mapping from level
+            to column; fitted where left out.
+        versus: A second policy, whose value is subtracted.
+        method: ``"aipw"``, doubly robust, or ``"weighting"``.
+        level: Probability that the interval is made for.
+        splits: Random splits that the median is taken over.
+        folds: Parts of a split.
+        outcome_model: As in `pyrocausal.estimation.Options`.
+        treatment_model: As in `pyrocausal.estimation.Options`.
+        squares: Whether numbers have their squares in all regressions.
+        factors: Variables whose numbers are codes.
+        replicates: Bootstrap samples, where the interval is by bootstrap.
+        seed: Gives the same estimate again.
+
+    Returns:
+        The estimate, with its standard error and interval.
+
     Example:
         >>> rng = np.random.default_rng(0)
         >>> z, noise = rng.normal(size=(2, 2000))

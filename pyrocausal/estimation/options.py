@@ -43,6 +43,13 @@ class Options(TypedDict, total=False):
         replicates: Bootstrap samples, where the interval is by bootstrap; by default 200, and 20
             of mechanisms.
         seed: Gives the same estimate again.
+
+    Example:
+        >>> options: Options = {"method": "regression", "seed": 0}
+        >>> rows = pc.zoo.simpson().sample(2000, seed=0).to_frame()
+        >>> estimand = pc.identify(pc.zoo.simpson(), "recovery", do="surgery")
+        >>> abs(estimand.estimate(rows, **options).value - (0.8325 - 0.7789)) < 0.1
+        True
     """
 
     method: Method

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from pyrocausal.engine.casting import holds_words
 from pyrocausal.engine.evidence import columns_of
 from pyrocausal.errors import UnknownVariable
 
@@ -126,10 +127,8 @@ def _numbers(series: Any, name: str, amount: bool) -> Values:
         values = np.asarray(series.to_numpy(), dtype=np.float64)
     except (TypeError, ValueError):
         if amount:
-            raise TypeError(
-                f"estimate: the column {name!r} holds words; its mean needs numbers. Code them, "
-                "such as by astype(float), or ask about another outcome."
-            ) from None
+            example = next((value for value in series if isinstance(value, str)), series.iloc[0])
+            raise holds_words(f"data[{name!r}]", str(example), series) from None
         return np.asarray([str(value) for value in series])
     if not np.isfinite(values).all():
         raise ValueError(f"estimate: the column {name!r} holds an infinity; expected numbers.")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from pyrocausal.fitting.converging import CLEAR
 from pyrocausal.fitting.observing import Units
 
 if TYPE_CHECKING:
@@ -59,6 +60,8 @@ class FitReport:
         observed: The variables that there were data of.
         path: The way the steps took: ``"eager"``, as Pyro runs them, ``"replayed"`` as a graph
             of tensor operations, or ``"compiled"``.
+        falling: By how many standard errors the loss still falls along the way that the
+            parameters last went; 0 where the units held out gain nothing by that.
         ranges: Variable to its least and greatest value, where all data were at hand.
     """
 
@@ -75,11 +78,30 @@ class FitReport:
     path: str = "eager"
     observed: frozenset[str] = frozenset()
     ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    falling: float = 0.0
 
     @property
     def steps(self) -> int:
         """How many steps were run."""
         return len(self.losses)
+
+    @property
+    def converged(self) -> bool:
+        """Whether more steps would not have fitted clearly better, as far as was looked."""
+        return self.falling < CLEAR
+
+    def advice(self, steps: int, lr: float) -> str:
+        """Return in words that the fit has not converged, and what to do.
+
+        Args:
+            steps: How many steps were asked for.
+            lr: The learning rate.
+        """
+        return (
+            f"fit() had not converged after {self.steps} steps: along the way that the parameters "
+            f"last went, the loss still falls by {self.falling:.1f} standard errors. Give more "
+            f"steps= (now {steps}) or a higher lr= (now {lr:g})."
+        )
 
     def to_frame(self) -> pd.DataFrame:
         """Return the scores as a table, a row for each variable."""
@@ -98,6 +120,10 @@ class FitReport:
         if self.steps:
             lines.append(
                 f"loss per unit: {self.losses[0]:.4g} at first, {self.losses[-1]:.4g} at last"
+            )
+        if not self.converged:
+            lines.append(
+                f"not converged: the loss still falls by {self.falling:.1f} standard errors"
             )
         if self.note:
             lines.append(f"note: {self.note}")
@@ -129,7 +155,7 @@ def baseline(units: Units, train: Tensor, held_out: Tensor) -> dict[str, Tensor]
     return {
         name: _baseline(name, units.rows(train), units.rows(held_out))
         for name in units.values
-        if not units.variables[name].shared
+        if not units.variables[name].shared and name not in units.limits
     }
 
 

@@ -28,7 +28,7 @@ from pyrocausal.fitting.objective import (
     negative_elbo,
     with_densities,
 )
-from pyrocausal.fitting.observing import incomplete
+from pyrocausal.fitting.observing import Units, incomplete
 from pyrocausal.fitting.options import check_settings, read_device, read_seed
 from pyrocausal.fitting.supplying import Supply, open_supply
 from pyrocausal.fitting.supports import within_supports
@@ -57,8 +57,12 @@ def fit(
     device: torch.device | str | None,
     seed: int | None,
     settings: Settings,
-) -> FitReport:
-    """Fit the mechanisms to data; see ``SCM.fit``."""
+) -> tuple[FitReport, dict[str, Tensor]]:
+    """Fit the mechanisms to data; see ``SCM.fit``.
+
+    Returns:
+        How it went, and the program's parameters by name, as they were before.
+    """
     started = time.perf_counter()
     check_settings(settings, validation)
     checkpoint = settings.checkpoint
@@ -83,12 +87,15 @@ def fit(
             module.to(core.place())  # a guide was perhaps made elsewhere
         with training_mode(modules):
             training, note = _prepare(objective, supply, modules, validation, settings)
+            start = {
+                n: p.detach().clone() for n, p in core.scope.named().items() if p.requires_grad
+            }
             training.run()
         scores, total = _judge(objective, training)
         core.guide = _fitted(core, objective)
     core.forget()
     every = training.split.trained + len(training.split.held_out)
-    return FitReport(
+    report = FitReport(
         losses=torch.stack(training.losses).cpu() if training.losses else torch.zeros(0),
         stopped=training.stopped,
         scores=scores,
@@ -98,11 +105,13 @@ def fit(
         held_out=len(training.split.held_out),
         parameters=sum(p.numel() for p in training.parameters),
         seed=seed,
-        note=_noted(note, checkpoint),
+        note=_noted(_with_limits(note, units), checkpoint),
         path=training.path,
         observed=frozenset(units.values),
         ranges=units.ranges() if every == units.number else {},
+        falling=training.falling,
     )
+    return report, start
 
 
 def _prepare(
@@ -152,6 +161,13 @@ def _check_unseen(
             units = objective.units.rows(rows)
             with within_supports(units, rows):
                 objective.run(rows, units, 1.0)
+
+
+def _with_limits(note: str, units: Units) -> str:
+    if not units.limits:
+        return note
+    said = f"of {', '.join(units.limits)} some limits only are known, so that there is no baseline"
+    return f"{note}; {said}" if note else said
 
 
 def _noted(note: str, checkpoint: Checkpoint | None) -> str:
@@ -248,5 +264,8 @@ def _fitted(core: Core, objective: Objective) -> FittedGuide | None:
 def _judge(objective: Objective, training: Training) -> tuple[tuple[Score, ...], Score | None]:
     if not training.held_out:
         return (), None
-    dull = baseline(objective.units, training.split.train, training.split.held_out)
-    return compare(training.held_out.by_variable(), dull)
+    limits = objective.units.limits
+    parts = {n: s for n, s in training.held_out.by_variable().items() if n not in limits}
+    if not parts:
+        return (), None
+    return compare(parts, baseline(objective.units, training.split.train, training.split.held_out))

@@ -48,7 +48,7 @@ class Objective:
         self.core, self.units, self.causes = core, units, causes
         self.opens_units = core.anatomy.opens_units
         self.plate = UnitsPlate(units.number)
-        self.observed = Observed(units, tuple(causes))
+        self.observed = Observed(units, tuple(causes), core.couplings)
         self.model = self._run  # one object, by which an AutoGuide's model is known again
         self.guide = GuideRun(
             read_guide(guide, core.program, self.model, tuple(causes)),

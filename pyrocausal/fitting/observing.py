@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pyro
@@ -13,10 +13,13 @@ from pyro.poutine.messenger import Messenger
 from torch import Tensor
 
 from pyrocausal.engine.evidence import Evidence, names_of_units
+from pyrocausal.engine.intervals import Interval
 from pyrocausal.engine.rows import UNITS, over_events
 from pyrocausal.engine.tracing import Variable
 from pyrocausal.errors import IncompleteEvidence
+from pyrocausal.fitting.limited import LimitedDistribution
 from pyrocausal.graph import CausalGraph
+from pyrocausal.noise import Coupling
 
 __all__ = ["Observed", "Units", "UnitsPlate", "incomplete", "missing_causes", "read_units"]
 
@@ -32,6 +35,8 @@ class Units:
         missing: Variable to mask of its missing values, ``(*inner, units)``.
         inputs: The program's arguments, units first.
         variables: What is known of the program's variables.
+        limits: Variable to limits, in program shape, that some of its values were seen to lie
+            within; what stands in their place has no say.
     """
 
     number: int
@@ -39,6 +44,7 @@ class Units:
     missing: Mapping[str, Tensor]
     inputs: Mapping[str, Any]
     variables: Mapping[str, Variable]
+    limits: Mapping[str, Interval] = field(default_factory=dict)
 
     def rows(self, index: Tensor) -> Units:
         """Return some of the units."""
@@ -51,7 +57,11 @@ class Units:
             name: value.index_select(0, index) if isinstance(value, Tensor) else value
             for name, value in self.inputs.items()
         }
-        return Units(len(index), values, missing, inputs, self.variables)
+        limits = {
+            name: Interval(*(self._pick(name, part, index) for part in one.tensors().values()))
+            for name, one in self.limits.items()
+        }
+        return Units(len(index), values, missing, inputs, self.variables, limits)
 
     def to(self, device: torch.device) -> Units:
         """Return the units on a device."""
@@ -59,7 +69,17 @@ class Units:
 
     def named(self) -> dict[str, Tensor]:
         """Return all that is held as tensors by name, in a fixed order."""
-        parts = {"": self.values, "what is missing of ": self.missing, "the input ": self.inputs}
+        limits = {
+            f"{name}: {part}": tensor
+            for name, one in self.limits.items()
+            for part, tensor in one.tensors().items()
+        }
+        parts: dict[str, Mapping[str, Any]] = {
+            "": self.values,
+            "what is missing of ": self.missing,
+            "the input ": self.inputs,
+            "the limits of ": limits,
+        }
         return {
             f"{what}{name}": value
             for what, part in parts.items()
@@ -78,28 +98,37 @@ class Units:
             {k: next(new) if isinstance(v, Tensor) else v for k, v in part.items()}
             for part in (self.values, self.missing, self.inputs)
         )
-        return Units(self.number, values, missing, inputs, self.variables)
+        limits = {name: Interval(next(new), next(new), next(new)) for name in self.limits}
+        return Units(self.number, values, missing, inputs, self.variables, limits)
 
     def ranges(self) -> dict[str, tuple[float, float]]:
         """Return the least and the greatest value of each variable with one number a unit."""
         found = {}
         for name, value in self.values.items():
             variable = self.variables[name]
-            known = value[~self.missing[name]] if name in self.missing else value
+            unseen = self.unseen(name)
+            known = value if unseen is None else value[~unseen]
             if not (variable.shared or variable.unit_shape) and len(known):
                 found[name] = float(known.min()), float(known.max())
         return found
 
+    def unseen(self, name: str) -> Tensor | None:
+        """Return where a variable's value was not seen; ``None`` for nowhere."""
+        missing = self.missing.get(name)
+        if name not in self.limits:
+            return missing
+        within = self.limits[name].within
+        return within if missing is None else missing | within
+
     def batch(self) -> dict[str, Any]:
-        """Return what a guide sees: inputs and data by name, NaN where a value is missing."""
+        """Return what a guide sees: inputs and data by name, NaN where a value was not seen."""
         return {**self.inputs, **{name: self._shown(name) for name in self.values}}
 
     def _shown(self, name: str) -> Tensor:
-        value = self.values[name]
-        if name not in self.missing:
-            return value
-        missing = over_events(self.missing[name], value)
-        return torch.where(missing, torch.nan, value)
+        value, unseen = self.values[name], self.unseen(name)
+        return (
+            value if unseen is None else torch.where(over_events(unseen, value), torch.nan, value)
+        )
 
     def _pick(self, name: str, value: Tensor, index: Tensor) -> Tensor:
         return value.index_select(len(self.variables[name].inner), index)
@@ -109,43 +138,61 @@ def read_units(
     seen: Evidence, inputs: Mapping[str, Any], variables: Mapping[str, Variable]
 ) -> Units:
     """Bring evidence to program shape; what is given for a deterministic site has no say."""
-    values, missing = {}, {}
-    for name, value in seen.values.items():
-        variable = variables[name]
-        if variable.deterministic or (variable.shared and name in seen.observed):
+    values, missing, limits = {}, {}, {}
+    for name in {**seen.values, **seen.limits}:
+        variable, observed = variables[name], seen.observed.get(name)
+        if variable.deterministic or (variable.shared and observed is not None):
             continue
         inner = 0 if variable.shared else len(variable.inner)
+        if name in seen.limits:
+            limits[name] = Interval(
+                *(part.movedim(0, inner) for part in seen.limits[name].tensors().values())
+            )
+            observed = seen.known(name, variable)
+        value = seen.values.get(name)
+        if value is None:
+            shape = (seen.units, *variable.unit_shape)
+            value = torch.zeros(shape, dtype=variable.dtype, device=seen.limits[name].low.device)
         values[name] = value.detach().movedim(0, inner).contiguous() if inner else value.detach()
-        if name in seen.observed:
-            missing[name] = ~seen.observed[name].movedim(0, inner)
+        if observed is not None and not bool(observed.all()):
+            missing[name] = ~observed.movedim(0, inner)
     plain = {k: v.detach() if isinstance(v, Tensor) else v for k, v in inputs.items()}
-    return Units(seen.units, values, missing, plain, variables)
+    return Units(seen.units, values, missing, plain, variables, limits)
 
 
 def missing_causes(
-    seen: Evidence, graph: CausalGraph, variables: Mapping[str, Variable]
+    seen: Evidence,
+    lacking: Mapping[str, Tensor],
+    graph: CausalGraph,
+    variables: Mapping[str, Variable],
 ) -> dict[str, str]:
-    """Find variables that are missing in units where something below them was observed.
+    """Find variables that are lacking in units where something below them was observed.
 
     Variables in plates of the same sizes are compared element by element, since the elements of
     a plate are independent of each other.
+
+    Args:
+        seen: What was observed.
+        lacking: Variable to the elements that are lacking, ``(units, *inner)``.
+        graph: The graph.
+        variables: What is known of the program's variables.
 
     Returns:
         Variable to the words that say where.
     """
     found: dict[str, str] = {}
-    for name, observed in seen.observed.items():
+    for name, missing in lacking.items():
         if variables[name].shared or variables[name].deterministic:
             continue
         for below in sorted(graph.descendants(name)):
             variable = variables[below]
-            if below not in seen.values or variable.deterministic or variable.shared:
+            there = below in seen.values or below in seen.limits
+            if not there or variable.deterministic or variable.shared:
                 continue
-            missing = ~observed
-            there = seen.observed.get(below, missing.new_ones(seen.units, *variable.inner))
+            gap, known = missing, seen.known(below, variable)
             if variables[name].inner != variable.inner:
-                missing, there = _somewhere(missing), _somewhere(there)
-            bad = _somewhere(missing & there)
+                gap, known = _somewhere(gap), _somewhere(known)
+            bad = _somewhere(gap & known)
             if bool(bad.any()):
                 units = names_of_units(bad)
                 found.setdefault(name, f"{name!r} for {units}, where {below!r} was observed")
@@ -183,12 +230,15 @@ class Observed(Messenger):
     Attributes:
         units: The rows at hand.
         inferred: Variables whose missing values the guide gives.
+        couplings: Variable to the coupling of its noise, where one was chosen.
         drawn: What the guide drew.
     """
 
-    def __init__(self, units: Units, inferred: Sequence[str]) -> None:
+    def __init__(
+        self, units: Units, inferred: Sequence[str], couplings: Mapping[str, Coupling]
+    ) -> None:
         super().__init__()
-        self.units, self.inferred = units, inferred
+        self.units, self.inferred, self.couplings = units, inferred, couplings
         self.drawn: Mapping[str, Tensor] = {}
 
     def _pyro_sample(self, msg: Any) -> None:
@@ -203,7 +253,17 @@ class Observed(Messenger):
         value = self.units.values[name]
         if name in self.units.missing:
             value = self._completed(msg, value, self.units.missing[name])
+        if name in self.units.limits:
+            value = self._limited(msg, value, self.units.limits[name])
         msg["value"], msg["is_observed"] = value, True
+
+    def _limited(self, msg: Any, value: Tensor, limits: Interval) -> Tensor:
+        # What stands for a value that only limits are known of has no say: nothing below was seen.
+        with torch.no_grad():
+            other = msg["fn"].sample()
+        coupling = self.couplings.get(msg["name"])
+        msg["fn"] = LimitedDistribution(msg["fn"], limits, msg["name"], coupling)
+        return torch.where(over_events(limits.within, value), other, value)
 
     def _completed(self, msg: Any, value: Tensor, missing: Tensor) -> Tensor:
         name = msg["name"]

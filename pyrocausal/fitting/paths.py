@@ -219,6 +219,7 @@ class Paths:
             (len(self.loss.train), self.loss.size),
             tuple(self.loss.units.values),
             tuple(self.loss.units.missing),
+            tuple(self.loss.units.limits),
             tuple(self.loss.objective.causes),
             _settings(self.loss),
             tuple((t.shape, t.dtype, t.device) for t in self.loss.data),

@@ -10,6 +10,7 @@ import torch
 from pyrocausal.engine.casting import as_tensor
 from pyrocausal.engine.evidence import columns_of, read_inputs
 from pyrocausal.engine.graph_finding import find_graph
+from pyrocausal.engine.intervals import Between
 from pyrocausal.fitting.observing import Units, missing_causes, read_units
 from pyrocausal.graph import CausalGraph
 from pyrocausal.verbs.core import Core
@@ -43,14 +44,28 @@ def read_data(
             "fit() got no units: data hold one value for each variable. Pass arrays, units first."
         )
     variables = core.anatomy.variables
-    causes = missing_causes(seen, _possible_graph(core), variables) if seen.observed else {}
+    causes: dict[str, str] = {}
+    if seen.observed or seen.limits:
+        graph, gaps = _possible_graph(core), {**seen.observed, **seen.limits}
+        lacking = {name: ~seen.known(name, variables[name]) for name in gaps}
+        causes = missing_causes(seen, lacking, graph, variables)
+        within = {name: limits.within for name, limits in seen.limits.items()}
+        _refuse_limits(missing_causes(seen, within, graph, variables))
     for name, observed in seen.observed.items():
-        if name not in causes and not bool(observed.any()):
+        if name not in causes and name not in seen.limits and not bool(observed.any()):
             raise ValueError(
                 f"data[{name!r}] has no values: all {seen.units} are missing, so that there is "
                 "nothing to learn its mechanism from. Give some, or fit a program without it."
             )
     return read_units(seen, read_inputs(inputs, seen.units, core.place()), variables), causes
+
+
+def _refuse_limits(above: Mapping[str, str]) -> None:
+    if above:
+        raise ValueError(
+            f"data are known up to limits of {'; '.join(above.values())}. A fit takes limits of "
+            "what has no observed effect: give values, or leave what lies below out."
+        )
 
 
 def _check_plates(core: Core, data: Any) -> None:
@@ -61,7 +76,7 @@ def _check_plates(core: Core, data: Any) -> None:
     shapes = {
         name: tuple(as_tensor(value, f"data[{name!r}]").shape)
         for name, value in columns_of(data, "data").items()
-        if name in variables
+        if name in variables and not isinstance(value, Between)
     }
     some = any(len(shape) > len(variables[name].unit_shape) for name, shape in shapes.items())
     for name, shape in shapes.items():

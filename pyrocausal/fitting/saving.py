@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     Model = TypeVar("Model", bound=Learning)
 
-__all__ = ["load", "save"]
+__all__ = ["load", "rebuilt", "save"]
 
 GUIDE = "amortized "  # what the names of an amortized guide's tensors begin with
 LAW = "law "  # the same of the draws of what data left open of the parameters
@@ -121,6 +121,16 @@ def load(
             stacklevel=3,
         )
     return scm
+
+
+def rebuilt(path: str | os.PathLike[str]) -> GraphProgram:
+    """Return the program that a file describes; its parameters start afresh.
+
+    Raises:
+        FileNotFoundError: No such file.
+        ValueError: A file of another kind, or that can't tell the program.
+    """
+    return _rebuilt(path, _read(Path(path))[0]["recipe"])
 
 
 def _tensors(core: Core) -> dict[str, Tensor]:

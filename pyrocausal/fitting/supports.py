@@ -13,6 +13,7 @@ from torch.distributions import constraints
 
 from pyrocausal.engine.evidence import names_of_units
 from pyrocausal.engine.rows import UNITS, is_factor, is_subsample, support_of, unmasked
+from pyrocausal.fitting.limited import LimitedDistribution
 from pyrocausal.fitting.objective import base_of
 from pyrocausal.fitting.observing import Units
 
@@ -56,9 +57,23 @@ class _SupportCheck(Messenger):
             return
         if msg["infer"].get("_deterministic"):
             return
-        outside = _outside(msg, self.units.missing.get(name))
+        if isinstance(msg["fn"], LimitedDistribution):
+            self._check_limits(name, msg)
+        outside = _outside(msg, self.units.unseen(name) if name in self.units.values else None)
         if outside is not None and bool(outside.any()):
             raise _unsupported(name, msg, outside, self.rows)
+
+    def _check_limits(self, name: str, msg: Any) -> None:
+        fn = msg["fn"]
+        empty = fn.limits.within & ~(fn.mass() > -torch.inf)
+        if msg["mask"] is not None:
+            empty = empty & torch.as_tensor(msg["mask"], device=empty.device)
+        if bool(empty.any()):
+            law = type(base_of(fn.base_dist)).__name__
+            raise _Unsupported(
+                f"data[{name!r}]{_units(msg, empty, self.rows)}: {law} has no probability within "
+                "the limits. Correct them, or choose another distribution."
+            )
 
 
 def _outside(site: dict[str, Any], missing: Tensor | None) -> Tensor | None:

@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from pyrocausal.engine.tracing import quiet_seed
 from pyrocausal.fitting.checkpointing import Checkpoint
+from pyrocausal.fitting.converging import LEAST_STEPS, still_falling
 from pyrocausal.fitting.feeding import Feed, Split
 from pyrocausal.fitting.judging import HeldOut
 from pyrocausal.fitting.keyed_noise import KeyedNoise
@@ -26,6 +27,8 @@ from pyrocausal.fitting.team import SharedFeed, Team
 __all__ = ["Settings", "Training", "not_finite", "training_mode"]
 
 LOOK = 50  # steps between looks at the losses, so that a step never waits for the device
+LAST = 10  # steps over which the loss at the end is averaged
+ENOUGH = 4096  # units that are looked at, to tell whether a fit has converged
 SECONDS = 0.5  # or as many seconds, where steps are slow
 
 
@@ -57,6 +60,7 @@ class Training:
         losses: The negative bound of each step, per unit.
         stopped: Why the run ended.
         path: The way its steps took.
+        falling: By how many standard errors the loss still falls; see ``converging``.
     """
 
     def __init__(
@@ -94,6 +98,8 @@ class Training:
         self.stopped = f"all {settings.steps} steps were run"
         self.left, self.done, self.hastened = settings.steps, 0.0, False
         self.looked, self.since = 0, time.monotonic()
+        self.midway: list[Tensor] | None = None
+        self.falling = 0.0
         self.best, self.best_step, self.kept = -math.inf, 0, self._copy()
         self.best_units = self.last_units = torch.zeros(0)
 
@@ -137,6 +143,8 @@ class Training:
         if self.held_out and _worse(self.last_units, self.best_units):
             self._put_back(self.kept)
             self.stopped += f"; the parameters are those of step {self.best_step}"
+        elif not self.left and not self.hastened:
+            self._look_ahead()
 
     def _step(self) -> None:
         # Several at once only as far as the next look at the held-out units.
@@ -144,6 +152,8 @@ class Training:
         ahead = self.feed.ahead(ahead)
         number = self.paths.stride if ahead >= self.paths.stride else 1
         rows, left = self.feed.take(number), self.left
+        if self.midway is None and 2 * len(self.losses) >= self.settings.steps:
+            self.midway = [parameter.detach().clone() for parameter in self.parameters]
         fractions = []
         for _ in rows:
             fractions.append((1 + math.cos(math.pi * self.done)) / 2)
@@ -151,6 +161,24 @@ class Training:
             self.left -= 1
         self.rows = rows[-1]
         self.losses += self.paths.take(rows, fractions, left)
+
+    def _look_ahead(self) -> None:
+        """Say whether more steps would have fitted clearly better."""
+        if self.midway is None or self.settings.steps < LEAST_STEPS or self.settings.team:
+            return
+        if self.objective.core.anatomy.shared:
+            return  # one draw of these for all units: their gains are not independent
+        rows = self.split.train[:ENOUGH]
+        size = self.settings.batch_size or len(rows)
+        if self.split.trained > len(self.split.train):  # of files, not all of which are at hand
+            rows = self.split.held_out[:ENOUGH]
+        if len(rows) > 1:
+            trained = HeldOut(self.objective, rows, size, self.modules)
+            with torch.no_grad():
+                gained = self.losses[0] - torch.stack(self.losses[-LAST:]).mean()
+                self.falling = still_falling(
+                    trained, self.held_out, self.parameters, self.midway, float(gained)
+                )
 
     def _look(self, bar: Any) -> None:
         step = len(self.losses)

@@ -21,7 +21,14 @@ from pyrocausal.verbs.density import log_density
 from pyrocausal.verbs.posterior import shared_sites
 from pyrocausal.verbs.standing import Standing
 
-__all__ = ["ParameterLaw", "Uncertainty", "parameter_law", "read_uncertainty"]
+__all__ = [
+    "MOST_PARAMETERS",
+    "ParameterLaw",
+    "Uncertainty",
+    "number_of_parameters",
+    "parameter_law",
+    "read_uncertainty",
+]
 
 Uncertainty = Literal["sandwich", "laplace", "bootstrap", "posterior"]
 
@@ -111,6 +118,11 @@ def read_uncertainty(uncertainty: str | None) -> Uncertainty | None:
     )
 
 
+def number_of_parameters(core: Core) -> int:
+    """Return how many numbers a fit has to find."""
+    return sum(parameter.numel() for parameter in _parameters(core))
+
+
 def parameter_law(
     core: Core,
     data: Any,
@@ -178,11 +190,18 @@ class _Likelihood:
     def __init__(self, core: Core, data: Any, inputs: Mapping[str, Any] | None) -> None:
         self.core, self.data, self.inputs = core, data, inputs
         self.parameters = _parameters(core)
-        number = sum(parameter.numel() for parameter in self.parameters)
-        if not number or number > MOST_PARAMETERS:
+        number = number_of_parameters(core)
+        if not number:
             raise ValueError(
-                f"uncertainty: the program has {number} parameters; expected 1 to "
-                f"{MOST_PARAMETERS}. A larger one needs fits to resampled rows, one model each."
+                "uncertainty: the program has no parameters that data could leave open; expected "
+                "one or more. Leave uncertainty out."
+            )
+        if number > MOST_PARAMETERS:
+            raise ValueError(
+                f'uncertainty="sandwich" and "laplace" take second derivatives of the likelihood by '
+                f"all parameters; the program has {number}, expected at most {MOST_PARAMETERS}. Ask "
+                'for uncertainty="bootstrap", which fits a network again to halves of the rows, or '
+                "name smaller mechanisms: from_graph(..., mechanisms={...})."
             )
         self.units = len(self.of_units())
 

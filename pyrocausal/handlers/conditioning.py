@@ -26,6 +26,9 @@ def condition(program: Any = None, evidence: Any = None, /, **by_name: Any) -> A
         evidence: A mapping from variable to value.
         by_name: Evidence as keywords.
 
+    Returns:
+        The program under the handler; without a program, a context manager and decorator.
+
     Raises:
         UnknownVariable: After the run, when the program has no such site.
         ValueError: Evidence that is impossible, of a wrong shape or not finite.

@@ -48,6 +48,9 @@ def do(program: Any = None, interventions: Any = None, /, **by_name: Any) -> Any
         interventions: A mapping from variable to value or ``pc.shift``, ``pc.policy``, ...
         by_name: Interventions as keywords.
 
+    Returns:
+        The program under the handler; without a program, a context manager and decorator.
+
     Raises:
         UnknownVariable: After the run, when the program has no such site.
         ValueError: A list of worlds or an edge, which need ``pc.worlds`` or ``SCM.do``.

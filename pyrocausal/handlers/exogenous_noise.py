@@ -30,6 +30,9 @@ def exogenous(program: Any = None, /, *, noise: Mapping[str, Coupling] | None = 
         program: The program; leave it out for a context manager or decorator.
         noise: Site to coupling, for discrete sites.
 
+    Returns:
+        The program under the handler; without a program, a context manager and decorator.
+
     Raises:
         NotAbducible: A site whose distribution has no structural equation.
         UnknownVariable: After the run, when ``noise`` has a name that is no site.

@@ -40,6 +40,9 @@ def worlds(
         seed: The seed of the units' noise: with one, each run is of the same units, also in a loop
             such as Pyro's ``Predictive``; without, each run draws new units.
 
+    Returns:
+        The program under the handler; without a program, a context manager and decorator.
+
     Raises:
         UnknownVariable: After the run, when the program has no such site.
         NotAbducible: A site whose distribution has no structural equation.

@@ -87,6 +87,12 @@ class AdjustmentSets:
         do: Variables that are set.
         required: Variables that each set holds.
         post_treatment: Observed variables that no set may hold: on a causal path, or below one.
+
+    Example:
+        >>> graph = pc.CausalGraph([("A", "X"), ("A", "C"), ("C", "Y"), ("X", "Y")])
+        >>> sets = pc.adjustment_sets(graph, "Y", do="X")
+        >>> [sorted(minimal) for minimal in sets], sorted(sets.post_treatment)
+        ([['A'], ['C']], [])
     """
 
     outcome: tuple[str, ...]

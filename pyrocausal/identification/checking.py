@@ -65,6 +65,11 @@ class IdentificationCheck:
         estimand: The formula.
         n: Number of samples on either side.
         comparisons: One for each value of action, conditions and outcome.
+
+    Example:
+        >>> check = pc.check_identification(pc.zoo.simpson(), "P(recovery | do(surgery))")
+        >>> check.agrees, len(check.comparisons)
+        (True, 4)
     """
 
     estimand: Estimand

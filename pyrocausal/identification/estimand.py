@@ -28,7 +28,17 @@ __all__ = ["Estimand", "Step"]
 
 @dataclass(frozen=True)
 class Step:
-    """One step of a derivation: the rule that was used, and what it gave."""
+    """One step of a derivation: the rule that was used, and what it gave.
+
+    Attributes:
+        rule: The rule that was used.
+        result: What it gave.
+
+    Example:
+        >>> graph = pc.CausalGraph([("Z", "X"), ("Z", "Y"), ("X", "Y")])
+        >>> isinstance(pc.identify(graph, "Y", do="X").steps[0], Step)
+        True
+    """
 
     rule: str
     result: str

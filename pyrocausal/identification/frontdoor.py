@@ -79,6 +79,11 @@ class FrontdoorSets:
         outcome: Variables whose distribution is asked for.
         do: Variables that are set.
         required: Variables that each set holds.
+
+    Example:
+        >>> graph = pc.CausalGraph([("X", "M"), ("M", "Y")], bidirected=[("X", "Y")])
+        >>> [sorted(minimal) for minimal in pc.frontdoor_sets(graph, "Y", do="X")]
+        [['M']]
     """
 
     outcome: tuple[str, ...]

@@ -83,6 +83,11 @@ class Independences(Sequence[Independence]):
 
     Attributes:
         claims: One for each pair of variables that can be separated.
+
+    Example:
+        >>> claims = pc.implied_independences(pc.CausalGraph([("X", "Z"), ("Z", "Y")])).claims
+        >>> print(claims[0])
+        X _||_ Y | Z
     """
 
     claims: tuple[Independence, ...]
@@ -107,8 +112,8 @@ class Independences(Sequence[Independence]):
         """Test each independence on data.
 
         Discrete variables by the G-test, all others by the covariance of residuals; see
-        `pyrocausal.identification.independence`. Holm's correction holds the probability of any
-        false rejection below ``level``.
+        `pyrocausal.identification.independence.independence`. Holm's correction holds the
+        probability of any false rejection below ``level``.
 
         Args:
             data: Independent rows, a table or a mapping from name to values.

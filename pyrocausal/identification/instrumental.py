@@ -98,6 +98,11 @@ class Instruments(Sequence[Instrument]):
         outcome: The variable that the effect is on.
         do: The treatment.
         found: Each with what is to be held fixed.
+
+    Example:
+        >>> graph = pc.CausalGraph([("Z", "X"), ("X", "Y")], bidirected=[("X", "Y")])
+        >>> pc.instruments(graph, "Y", do="X").found[0].name
+        'Z'
     """
 
     outcome: str

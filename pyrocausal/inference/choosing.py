@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Final, Literal
 
@@ -14,7 +14,7 @@ from pyrocausal.engine.evidence import names_of_units
 from pyrocausal.inference.coordinates import states_of
 from pyrocausal.inference.enumeration import STATES, enumerated, refuse_continuous
 from pyrocausal.inference.gaussian import gaussian_posterior
-from pyrocausal.inference.inferred import Inferred, NoRoute, in_parts, padded
+from pyrocausal.inference.inferred import Inferred, NoRoute, in_parts
 from pyrocausal.inference.modes import by_modes, by_moments
 from pyrocausal.inference.nuts import UNITS, by_nuts
 from pyrocausal.inference.problem import Problem
@@ -239,7 +239,6 @@ def _thorough(problem: Problem, draws: int) -> tuple[Inferred, Tensor]:
         raise NoRoute(f"{problem.size} units are left; many proposals are made for at most {FEW}")
     count = MANY * max(PROPOSALS, draws)
     inferred = in_parts(problem, 4 * _ROWS // count, partial(by_modes, draws=draws, count=count))
-    inferred = replace(inferred, log_weights=None)  # they are too many to keep
     return inferred, inferred.good
 
 
@@ -253,7 +252,8 @@ def _nuts(problem: Problem, draws: int) -> tuple[Inferred, Tensor]:
 def _voided(inferred: Inferred, serves: Tensor) -> Inferred:
     # Where the closed form doesn't hold it gives nothing: the others start afresh.
     bad = torch.where(serves, inferred.khat, torch.inf)
-    return Inferred(inferred.values, torch.where(serves, inferred.ess, 0.0), bad, inferred.rhat)
+    ess = torch.where(serves, inferred.ess, 0.0)
+    return Inferred.without_weights(inferred.values, ess, bad, inferred.rhat)
 
 
 def _improve(solved: Solved, left: Tensor, found: Inferred, route: Tensor) -> None:
@@ -274,27 +274,15 @@ def _improve(solved: Solved, left: Tensor, found: Inferred, route: Tensor) -> No
         mask = keep.reshape(1, -1, *[1] * (before.dim() - 2))
         whole[:, place] = torch.where(mask, before[:, place], found.values[name])
         values[name] = whole
-    weights = _merged_weights(old, found, place, keep)
+    stays = torch.ones(len(old.ess), dtype=torch.bool, device="cpu")
+    stays[left] = keep.cpu()
+    new = found.weights.where(~keep.cpu()).at(left, len(stays))
     solved.inferred = Inferred(
         values,
         merged(old.ess, found.ess),
         merged(old.khat, found.khat),
         merged(old.rhat, found.rhat),
-        weights,
+        merged(old.even, found.even),
+        old.weights.where(stays) + new,
     )
     solved.route[left] = torch.where(keep.cpu(), solved.route[left], route)
-
-
-def _merged_weights(old: Inferred, found: Inferred, place: Tensor, keep: Tensor) -> Tensor | None:
-    if found.log_weights is None:
-        if old.log_weights is None:
-            return None
-        whole = old.log_weights.clone()
-        whole[:, place] = torch.where(keep, whole[:, place], torch.nan)
-        return whole
-    before = found.log_weights.new_full((0, len(old.ess)), torch.nan)
-    before = before if old.log_weights is None else old.log_weights
-    rows = max(len(before), len(found.log_weights))
-    whole = padded(before, rows)
-    whole[:, place] = torch.where(keep, whole[:, place], padded(found.log_weights, rows))
-    return whole

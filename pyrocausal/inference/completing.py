@@ -12,10 +12,11 @@ from pyrocausal.engine.evidence import Evidence, names_of_units
 from pyrocausal.engine.querying import Query
 from pyrocausal.errors import IncompleteEvidence, UnreliableWarning
 from pyrocausal.inference.choosing import METHODS, PROPOSALS, Method, Solved, solve
-from pyrocausal.inference.inferred import Completion, NoRoute, Quality, padded
+from pyrocausal.inference.inferred import Completion, NoRoute, Quality
 from pyrocausal.inference.patterns import Pattern
 from pyrocausal.inference.problem import Problem, problem_of
 from pyrocausal.inference.proposals import Proposal
+from pyrocausal.inference.raw_weights import RawWeights
 from pyrocausal.interventions import Edge, Mechanism, Stochastic, World
 
 __all__ = ["complete"]
@@ -118,7 +119,7 @@ def _joined(answers: Sequence[Solved], query: Query, evidence: Evidence, draws: 
     values: dict[str, Tensor] = {}
     known: dict[str, Tensor] = {}
     device, units = query.device, evidence.units
-    weights: dict[tuple[str, ...], Tensor] = {}
+    weights: dict[tuple[str, ...], RawWeights] = {}
     ess = torch.full((units,), torch.inf, dtype=torch.float64, device=device)
     khat, rhat = -ess, torch.ones_like(ess)
     unreliable = torch.zeros(units, dtype=torch.bool, device=device)
@@ -137,12 +138,9 @@ def _joined(answers: Sequence[Solved], query: Query, evidence: Evidence, draws: 
         khat[place] = torch.maximum(khat[place], inferred.khat)
         rhat[place] = torch.maximum(rhat[place], inferred.rhat)
         unreliable[place] |= ~inferred.good
-        if inferred.log_weights is not None:
-            raw = inferred.log_weights
-            whole = weights.get(problem.missing, raw.new_full((0, units), torch.nan))
-            whole = padded(whole, max(len(whole), len(raw)))
-            whole[:, place] = padded(raw, len(whole))
-            weights[problem.missing] = whole
+        if inferred.weights.blocks:
+            raw = inferred.weights.at(problem.units, units)
+            weights[problem.missing] = weights.get(problem.missing, RawWeights(units)) + raw
     quality = Quality(weights, ess, khat, rhat, unreliable)
     return Completion(values, known, _routes(answers), quality)
 
@@ -174,10 +172,11 @@ def _warn(answers: Sequence[Solved]) -> None:
         problem, inferred = solved.problem, solved.inferred
         units = names_of_units(_mask([problem.units[bad]], int(problem.units.max()) + 1))
         why = "; ".join(f"{name}: {reason}" for name, reason in solved.reasons.items())
+        khat, rhat = (float(one.cpu()[bad].max()) for one in (inferred.khat, inferred.rhat))
+        told = [f"k-hat is up to {khat:.2f} (0.7 is the limit)"] * (khat > -torch.inf)
+        told += [f"R-hat is up to {rhat:.2f} (1.05 is the limit)"] * (rhat > 1)
         warnings.warn(
-            f"The draws of {problem.name} can't be relied on for {units}: k-hat is up to "
-            f"{float(inferred.khat.max()):.2f} (0.7 is the limit), R-hat up to "
-            f"{float(inferred.rhat.max()):.2f}. "
+            f"The draws of {problem.name} can't be relied on for {units}: {', '.join(told)}. "
             + (f"Ways that were not open: {why}. " if why else "")
             + "Amortize a guide for this evidence, or ask about fewer units at a time.",
             UnreliableWarning,

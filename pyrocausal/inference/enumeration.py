@@ -42,7 +42,8 @@ def enumerated(problem: Problem, walk: Walk, draws: int) -> Inferred:
     found = Walk(problem, draws, values={n: v[chosen, unit] for n, v in values.items()}).found
     exact = Inferred.exact({name: found[name] for name in problem.missing})
     khat = torch.where(impossible, torch.inf, exact.khat)
-    return Inferred(exact.values, torch.where(impossible, 0.0, exact.ess), khat, exact.rhat)
+    ess = torch.where(impossible, 0.0, exact.ess)
+    return Inferred.without_weights(exact.values, ess, khat, exact.rhat)
 
 
 def refuse_continuous(problem: Problem) -> None:

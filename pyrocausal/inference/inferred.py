@@ -11,9 +11,10 @@ from torch import Tensor
 
 from pyrocausal.engine.evidence import names_of_units
 from pyrocausal.inference.problem import Problem
+from pyrocausal.inference.raw_weights import RawWeights
 from pyrocausal.inference.weighting import RELIABLE
 
-__all__ = ["Completion", "Inferred", "NoRoute", "Quality", "in_parts", "padded"]
+__all__ = ["Completion", "Inferred", "NoRoute", "Quality", "in_parts"]
 
 EVEN = 5.0
 """How many times the mean weight the largest may be, for draws to be relied on in any case."""
@@ -31,25 +32,46 @@ class Inferred:
 
     Attributes:
         values: Variable to draws of equal weight, ``(draws, units, *inner, *event)``.
-        log_weights: Log weights of the proposals they were chosen from, ``(proposals, units)``.
         ess: Effective number of draws, ``(units,)``; infinite where draws are exact, NaN where a
             guide's were taken as they are.
         khat: Shape of the tail of the weights; minus infinity where there are none.
         rhat: How well chains have met; 1 where there are none.
+        even: Whether no weight is far above the others, ``(units,)``.
+        weights: Weights of the proposals they were chosen from.
     """
 
     values: Mapping[str, Tensor]
     ess: Tensor
     khat: Tensor
     rhat: Tensor
-    log_weights: Tensor | None = None
+    even: Tensor
+    weights: RawWeights
+
+    @classmethod
+    def without_weights(
+        cls, values: Mapping[str, Tensor], ess: Tensor, khat: Tensor, rhat: Tensor
+    ) -> Inferred:
+        """Return draws that were not chosen by weights."""
+        none = RawWeights(len(ess))
+        return cls(values, ess, khat, rhat, torch.zeros_like(ess, dtype=torch.bool), none)
+
+    @classmethod
+    def weighed(
+        cls, values: Mapping[str, Tensor], ess: Tensor, khat: Tensor, log_weights: Tensor
+    ) -> Inferred:
+        """Return draws that were chosen by weights, ``(proposals, units)``."""
+        mean = log_weights.double().logsumexp(0) - log(len(log_weights))
+        even = log_weights.double().amax(0) - mean <= log(EVEN)
+        units = torch.arange(len(ess), device="cpu")
+        raw = RawWeights(len(ess), ((units, log_weights.float()),))
+        return cls(values, ess, khat, torch.ones_like(ess), even, raw)
 
     @classmethod
     def exact(cls, values: Mapping[str, Tensor]) -> Inferred:
         """Return draws from the posterior itself."""
         first = next(iter(values.values()))
         like = torch.zeros(first.shape[1], dtype=torch.float64, device=first.device)
-        return cls(values, like + torch.inf, like - torch.inf, like + 1)
+        return cls.without_weights(values, like + torch.inf, like - torch.inf, like + 1)
 
     @property
     def good(self) -> Tensor:
@@ -58,11 +80,7 @@ class Inferred:
         A fitted tail says nothing where no weight is far above the others: weights that lie in
         steps, as those of discrete variables do, look heavy-tailed and are harmless.
         """
-        safe = self.khat <= RELIABLE
-        if self.log_weights is not None:
-            weights = torch.where(self.log_weights.isnan(), -torch.inf, self.log_weights.double())
-            mean = weights.logsumexp(0) - (~self.log_weights.isnan()).sum(0).log()
-            safe = safe | (weights.amax(0) - mean <= log(EVEN))
+        safe = (self.khat <= RELIABLE) | self.even
         return safe & (self.rhat <= MIXING) & (self.ess != 0)
 
 
@@ -73,20 +91,24 @@ def in_parts(problem: Problem, size: int, infer: Callable[[Problem], Inferred]) 
     first = parts[0]
     if len(parts) == 1:
         return first
-    weights = [part.log_weights for part in parts if part.log_weights is not None]
+    blocks = (p.weights.at(u, problem.size).blocks for u, p in zip(places, parts, strict=True))
     return Inferred(
         {name: torch.cat([part.values[name] for part in parts], 1) for name in first.values},
         torch.cat([part.ess for part in parts]),
         torch.cat([part.khat for part in parts]),
         torch.cat([part.rhat for part in parts]),
-        torch.cat(weights, 1) if weights else None,
+        torch.cat([part.even for part in parts]),
+        RawWeights(problem.size, _alike(sum(blocks, ()))),
     )
 
 
-def padded(weights: Tensor, rows: int) -> Tensor:
-    """Return weights with rows of NaN below, for units of which others have more proposals."""
-    more = weights.new_full((rows - len(weights), weights.shape[1]), torch.nan)
-    return torch.cat((weights, more))
+def _alike(blocks: Sequence[tuple[Tensor, Tensor]]) -> tuple[tuple[Tensor, Tensor], ...]:
+    """Put blocks of as many proposals together."""
+    found: dict[int, list[tuple[Tensor, Tensor]]] = {}
+    for units, weights in blocks:
+        found.setdefault(len(weights), []).append((units, weights))
+    joined = (zip(*same, strict=True) for same in found.values())
+    return tuple((torch.cat(units), torch.cat(weights, 1)) for units, weights in joined)
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,8 +117,7 @@ class Quality:
 
     Attributes:
         weights: Missing variables that were inferred together to the raw log weights of their
-            proposals, ``(proposals, units)``; NaN for units whose draws have no weights, or fewer,
-            or too many to keep.
+            proposals: ``weights[names].of(unit)``, or ``.to_tensor()`` for all.
         ess: Effective number of draws, ``(units,)``, the smallest of a unit's parts; infinite
             where they are drawn from the posterior itself, NaN where a guide's were taken as they
             are.
@@ -107,7 +128,7 @@ class Quality:
         unreliable: The units whose draws can't be relied on, ``(units,)``.
     """
 
-    weights: Mapping[tuple[str, ...], Tensor]
+    weights: Mapping[tuple[str, ...], RawWeights]
     ess: Tensor
     khat: Tensor
     rhat: Tensor
@@ -117,13 +138,13 @@ class Quality:
     def of_all(cls, parts: Sequence[Quality]) -> Quality:
         """Join what several draws of shared variables gave: the worst of each unit.
 
-        Weights stand one below the other.
+        The proposals of a unit are those of all draws.
         """
         if len(parts) == 1:
             return parts[0]
         names = dict.fromkeys(name for part in parts for name in part.weights)
         return cls(
-            {n: torch.cat([p.weights[n] for p in parts if n in p.weights]) for n in names},
+            {n: _added([p.weights[n] for p in parts if n in p.weights]) for n in names},
             torch.stack([part.ess for part in parts]).amin(0),
             torch.stack([part.khat for part in parts]).amax(0),
             torch.stack([part.rhat for part in parts]).amax(0),
@@ -183,7 +204,17 @@ class Completion:
         quality = self.quality
         if quality is not None:
             quality = Quality(
-                {names: over(weights) for names, weights in quality.weights.items()},
+                {names: _repeated(w, units) for names, w in quality.weights.items()},
                 *map(over, (quality.ess, quality.khat, quality.rhat, quality.unreliable)),
             )
         return Completion(values, known, self.routes, quality)
+
+
+def _added(parts: Sequence[RawWeights]) -> RawWeights:
+    return sum(parts[1:], parts[0])
+
+
+def _repeated(weights: RawWeights, units: int) -> RawWeights:
+    """Give the weights of one unit to many."""
+    every = torch.arange(units, device="cpu")
+    return RawWeights(units, tuple((every, w.expand(-1, units)) for _, w in weights.blocks))

@@ -97,7 +97,7 @@ def by_nuts(problem: Problem, draws: int) -> Inferred:
     free = modes.coordinates.split(modes.loc + modes.scale * vectors)
     found = Walk(problem, draws, values=values, free=free).found
     none = torch.full_like(ess, -torch.inf)
-    return Inferred({n: found[n] for n in problem.missing}, ess, none, rhat)
+    return Inferred.without_weights({n: found[n] for n in problem.missing}, ess, none, rhat)
 
 
 def _best(modes: Modes) -> tuple[Tensor, Tensor]:

@@ -118,9 +118,8 @@ def unweighed(proposal: Proposal, problem: Problem, draws: int) -> Inferred:
     values, generator = _asked(problem)
     drawn, _ = proposal.draw(values, list(problem.missing), draws, generator)
     unknown = torch.full((problem.size,), torch.nan, dtype=torch.float64, device=generator.device)
-    return Inferred(
-        drawn, unknown, torch.zeros_like(unknown) - torch.inf, torch.ones_like(unknown)
-    )
+    none = torch.full_like(unknown, -torch.inf)
+    return Inferred.without_weights(drawn, unknown, none, torch.ones_like(unknown))
 
 
 def weighted(
@@ -142,13 +141,8 @@ def weighted(
     usable = smoothed.log_weights.nan_to_num(nan=0.0)
     chosen = resample(usable, draws, start, order)
     unit = torch.arange(problem.size, device=chosen.device)
-    return Inferred(
-        {name: value[chosen, unit] for name, value in values.items()},
-        smoothed.ess,
-        smoothed.khat,
-        torch.ones_like(smoothed.ess),
-        log_weights.float(),
-    )
+    drawn = {name: value[chosen, unit] for name, value in values.items()}
+    return Inferred.weighed(drawn, smoothed.ess, smoothed.khat, log_weights)
 
 
 def _generator(device: torch.device) -> torch.Generator:

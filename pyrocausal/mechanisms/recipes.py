@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from inspect import signature
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import pyro.distributions as dist
 import torch
@@ -16,8 +16,9 @@ from pyrocausal.mechanisms.flow import Flow
 from pyrocausal.mechanisms.regression import MLP, Linear
 from pyrocausal.mechanisms.table import Table
 
-__all__ = ["from_recipe", "recipe_of"]
+__all__ = ["from_recipe", "recipe_of", "recorded"]
 
+Kind = TypeVar("Kind")
 _HEADS = (
     "Bernoulli",
     "Categorical",
@@ -28,11 +29,20 @@ _HEADS = (
     "Poisson",
 )
 # Each keeps what it was made with, under the names of its constructor's arguments.
-_KINDS: Final[Mapping[str, type]] = {
+_KINDS: Final[dict[str, type]] = {
     **{kind.__name__: kind for kind in (Flow, Linear, MLP, Parent, Table)},
     **{f"heads.{name}": getattr(heads, name) for name in _HEADS},
 }
 _NAMES: Final = {kind: name for name, kind in _KINDS.items()}
+
+
+def recorded(kind: type[Kind]) -> type[Kind]:
+    """Let recipes be written of a further mechanism of this library: a decorator.
+
+    Its objects keep what they were made with, under the names of the constructor's arguments.
+    """
+    _KINDS[kind.__name__], _NAMES[kind] = kind, kind.__name__
+    return kind
 
 
 def recipe_of(thing: Any) -> Any:
@@ -99,6 +109,8 @@ def _maker(recipe: Mapping[str, Any]) -> Any:
         case {"distribution": str(name), "with": dict()} if _family(name) is not None:
             family = _family(name)
             return lambda **given: family(**{k: torch.tensor(v) for k, v in given.items()})
+        case {"entries": int(ndims), "with": dict()}:
+            return lambda base: base.to_event(ndims)
         case {"activation": str(name)} if _activation(name) is not None:
             return lambda: _activation(name)
     raise ValueError(f"The recipe {recipe} makes nothing that this library knows.")
@@ -109,6 +121,9 @@ def _recipes(thing: Any, names: Sequence[str] | Mapping[str, Any]) -> dict[str, 
 
 
 def _of_distribution(thing: Any) -> dict[str, Any]:
+    if isinstance(thing, torch.distributions.Independent):
+        ndims = thing.reinterpreted_batch_ndims
+        return {"entries": ndims, "with": {"base": recipe_of(thing.base_dist)}}
     kind, known = type(thing), vars(thing)
     names = [
         n for n in thing.arg_constraints if n in known or isinstance(getattr(kind, n), property)

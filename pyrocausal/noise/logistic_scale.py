@@ -107,7 +107,6 @@ class _Logit(Function):
         ctx.save_for_backward(*inputs[1:])
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         y, *theta = ctx.saved_tensors
         needs_y, *needs_theta = ctx.needs_input_grad[1:]

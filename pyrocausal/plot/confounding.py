@@ -106,19 +106,21 @@ def _contours(report: SensitivityReport, of: str, ax: Axes) -> None:
     steps = np.linspace(0, 1, _GRID) ** 2
     x, y = np.meshgrid(width * steps, height * steps)
     z, threshold, label = _surface(report, of, x, y)
-    lines = ax.contour(x, y, z, levels=10, colors=_LINES, linewidths=0.8, linestyles="solid")
-    ax.clabel(lines, [v for v in lines.levels if not np.isclose(v, threshold)], fontsize=8)
-    if z.min() < threshold < z.max():
-        critical = ax.contour(x, y, z, [threshold], colors=_CRITICAL, linewidths=1.8)
-        ax.clabel(critical, fmt=f"{threshold:.3g}", fontsize=9)
-    _mark(shown, ax)
-    # Equal steps of the partial correlation: benchmarks crowd near the origin otherwise.
+    # Equal steps of the partial correlation: benchmarks crowd near the origin otherwise. It comes
+    # before the labels, which are given room where they lie.
     ax.set_xscale("function", functions=(np.sqrt, np.square))
     ax.set_yscale("function", functions=(np.sqrt, np.square))
     for axis, reach in ((ax.xaxis, width), (ax.yaxis, height)):
         axis.set_ticks([tick for tick in _TICKS if tick <= reach])
     ax.set_xlim(0, width)
     ax.set_ylim(0, height)
+    levels = [v for v in _levels(z) if not np.isclose(v, threshold)]
+    lines = ax.contour(x, y, z, levels, colors=_LINES, linewidths=0.8, linestyles="solid")
+    ax.clabel(lines, fontsize=8)
+    if z.min() < threshold < z.max():
+        critical = ax.contour(x, y, z, [threshold], colors=_CRITICAL, linewidths=1.8)
+        ax.clabel(critical, fmt=f"{threshold:.3g}", fontsize=9)
+    _mark(shown, ax)
     tidy(
         ax,
         x=f"partial R² of the confounder with {report.treatment}",
@@ -126,6 +128,13 @@ def _contours(report: SensitivityReport, of: str, ax: Axes) -> None:
         title=f"{label} of {report.treatment} on {report.outcome}\n"
         f"({z[0, 0]:.3g} without a confounder)",
     )
+
+
+def _levels(z: Array) -> list[float]:
+    """Return about ten round numbers that span the heights."""
+    from matplotlib.ticker import MaxNLocator
+
+    return [float(v) for v in MaxNLocator(11).tick_values(z.min(), z.max())]
 
 
 def _surface(

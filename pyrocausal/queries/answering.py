@@ -15,7 +15,7 @@ from pyrocausal.answers import Effect, Interval, normal_interval
 from pyrocausal.queries.asking import FEWEST, Asked, Question
 from pyrocausal.queries.couplings import couplings_between
 from pyrocausal.queries.quantiles import quantile
-from pyrocausal.queries.scales import compare, standard_error
+from pyrocausal.queries.scales import compare, deviation, standard_error, unsteady
 from pyrocausal.queries.support import unsupported
 from pyrocausal.verbs.fitted import left_open
 from pyrocausal.verbs.posterior import shared_sites
@@ -42,6 +42,9 @@ class Measured:
         bounds_hold: Under what they hold.
         details: Further figures for the card.
         warnings: What may be wrong.
+        means: The means that were compared, treated and control, ``(2, ...)``; None for other
+            questions.
+        errors: Their Monte Carlo errors.
         spread: Draws of what the interval is to hold, ``(draw, entry)``, where that is no mean but
             a unit's own effect.
     """
@@ -54,17 +57,21 @@ class Measured:
     details: Mapping[str, Any] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     spread: Tensor | None = None
+    means: Tensor | None = None
+    errors: Tensor | None = None
 
 
 def compared(asked: Asked, treated: Tensor, control: Tensor) -> Measured:
     """Compare the means of two worlds of the same units."""
     scale = asked.question.scale
     one, other = asked.replicates(treated), asked.replicates(control)
-    value = compare(one.mean(), other.mean(), scale)
-    error = torch.zeros_like(value)
+    means = torch.stack([one.mean(), other.mean()])
+    value = compare(means[0], means[1], scale)
+    error, errors = torch.zeros_like(value), torch.zeros_like(means)
     if len(one) > 1:
         error = standard_error(one, other, scale)
-    return Measured(value, error, asked)
+        errors = torch.stack([deviation(x) for x in (one, other)]) / len(one) ** 0.5
+    return Measured(value, error, asked, means=means, errors=errors)
 
 
 def measure_pair(question: Question) -> Measured:
@@ -80,7 +87,7 @@ def mean_of(asked: Asked, outcomes: Tensor) -> tuple[Tensor, Tensor]:
     mean = outcomes.mean()
     if len(outcomes) == 1:
         return mean, torch.zeros_like(mean)
-    return mean, outcomes.std() / len(outcomes) ** 0.5
+    return mean, deviation(outcomes) / len(outcomes) ** 0.5
 
 
 def answer(
@@ -111,8 +118,15 @@ def answer(
         assumes = (*assumes, *couplings_between(question.scm, question.between))
     measured = measure(question)
     units = measured.asked.units
-    warnings = (*notes, *measured.warnings, *unsupported(measured.asked), *_undetermined(question))
+    warnings = (
+        *notes,
+        *measured.warnings,
+        *unsupported(measured.asked),
+        *_undetermined(question),
+        *_on_the_way(question),
+    )
     varied = _varied(question, measure, measured)
+    warnings = (*warnings, *_unsteady(question, measured, varied))
     if varied and question.scm._core.law.method == "posterior":
         measured = _centred(measured, varied)
     interval, said = _interval(question, measured, varied)
@@ -144,11 +158,30 @@ def _unreliable(quality: Quality | None) -> tuple[str, ...]:
     return (f"what was not seen of the units is inferred badly: {quality}",)
 
 
+def _unsteady(question: Question, measured: Measured, varied: list[Measured]) -> tuple[str, ...]:
+    """Say whether chance and the parameters leave open what a ratio divides by."""
+    if measured.means is None or measured.errors is None:
+        return ()
+    errors, draws = measured.errors, [one.means for one in varied if one.means is not None]
+    if draws:
+        errors = (errors.square() + torch.stack(draws).var(0)).sqrt()
+    words = unsteady(measured.means, errors, question.scale)
+    return (words,) if words else ()
+
+
 def _undetermined(question: Question) -> tuple[str, ...]:
     """Say whether the data that the model was fitted to leave the outcome under the action open."""
     worlds = list(chain.from_iterable(question.interventions))
     words = left_open(question.scm._core, worlds, question.outcome.names)
     return (words,) if words else ()
+
+
+def _on_the_way(question: Question) -> tuple[str, ...]:
+    """Say whether the model's fit had not converged."""
+    report = question.scm._core.report
+    if report is None or report.converged:
+        return ()
+    return ("the model's fit had not converged; fit it with more steps= or a higher lr=",)
 
 
 def _varied(

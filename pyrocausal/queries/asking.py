@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Any, Final
 from torch import Tensor
 
 from pyrocausal.answers import check_level
-from pyrocausal.engine.evidence import count_of
+from pyrocausal.engine.evidence import columns_of, count_of
+from pyrocausal.engine.intervals import Between
 from pyrocausal.interventions import Edge, Set, World, read_worlds, targets
 from pyrocausal.naming import describe_worlds
 from pyrocausal.noise.streams import draw_seed
+from pyrocausal.queries.arguments import arguments_of, first_of, units_of
 from pyrocausal.queries.options import Options, check_options
 from pyrocausal.queries.outcomes import (
     Condition,
@@ -24,7 +26,6 @@ from pyrocausal.queries.outcomes import (
     read_outcome,
 )
 from pyrocausal.queries.population import Population, alike, evidenced, sampled, settles
-from pyrocausal.queries.reading import number_of
 from pyrocausal.queries.scales import Scale, read_scale
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ class Question:
     outcome: Outcome
     actions: tuple[Any, ...]
     given: Condition | None
-    pinned: Mapping[str, float] | None
+    pinned: Mapping[str, Any] | None
     evidence: Any
     inputs: Mapping[str, Any] | None
     num_samples: int
@@ -272,19 +273,22 @@ def question(
     """
     said = options or {}
     introduce(scm, said)
-    inputs, evidence = said.get("inputs"), said.get("evidence")
+    evidence = said.get("evidence")
     seed = said.get("seed")
     seed = draw_seed() if seed is None else seed
     size = count_of(said.get("num_samples", SAMPLES), "num_samples")
-    if inputs is not None and evidence is None:
-        size = max((len(value) for value in inputs.values() if _rows(value)), default=size)
+    inputs = arguments_of(scm, said.get("inputs"), evidence, size)
+    units = units_of(inputs or {}, size)
+    size = units if evidence is None else size
     _check_actions(scm, actions)
     level = said.get("level", 0.95)
     check_level(level)
-    condition, pinned = _read_given(scm, said.get("given"), inputs, size, seed)
+    read = read_outcome(outcome, scm.variables)
+    _check_apart(read, actions)
+    condition, pinned = _read_given(scm, said.get("given"), inputs, units, seed)
     return Question(
         scm,
-        read_outcome(outcome, scm.variables),
+        read,
         tuple(actions),
         condition,
         pinned,
@@ -297,15 +301,26 @@ def question(
     )
 
 
+def _check_apart(outcome: Outcome, actions: Sequence[Any]) -> None:
+    worlds = [world for one in actions for world in read_worlds(one)[0]]
+    if outcome.names and worlds and all(set(targets(w)) >= set(outcome.names) for w in worlds):
+        names = ", ".join(outcome.names)
+        raise ValueError(
+            f"The outcome {names} is itself acted on, so that the answer is what it is set to; "
+            "expected an outcome apart from the treatment. Ask about a variable that lies below it."
+        )
+
+
 def _read_given(
-    scm: SCM, given: Any, inputs: Mapping[str, Any] | None, size: int, seed: int
-) -> tuple[Condition | None, Mapping[str, float] | None]:
+    scm: SCM, given: Any, inputs: Mapping[str, Any] | None, units: int, seed: int
+) -> tuple[Condition | None, Mapping[str, Any] | None]:
     if given is None:
         return None, None
-    example = sampled(scm, min(size, EXAMPLES), _first_of(inputs, EXAMPLES), seed).factual
+    example = sampled(scm, min(units, EXAMPLES), first_of(inputs, EXAMPLES), seed).factual
     condition = read_condition(given, scm.variables, example)
-    if isinstance(given, Mapping) and any(continuous(scm.variables[name]) for name in given):
-        return condition, {n: number_of(value, f"given[{n!r}]") for n, value in given.items()}
+    exact = given.items() if isinstance(given, Mapping) else ()
+    if any(continuous(scm.variables[n]) and not isinstance(v, Between) for n, v in exact):
+        return condition, dict(given)
     return condition, None
 
 
@@ -332,7 +347,7 @@ def introduce(scm: SCM, options: Options) -> None:
     """Check whom a question is put to, and show the program its first arguments if it needs them.
 
     Raises:
-        TypeError: No SCM; an option that there is not; inputs without names.
+        TypeError: No SCM; an option that there is not; inputs that are no columns.
         ValueError: An SCM that holds evidence.
     """
     from pyrocausal.model import SCM as Model
@@ -346,13 +361,9 @@ def introduce(scm: SCM, options: Options) -> None:
         )
     check_options(options)
     inputs = options.get("inputs")
-    if inputs is not None and not isinstance(inputs, Mapping):
-        raise TypeError(
-            f"inputs got {type(inputs).__name__}; expected a mapping from the program's arguments to "
-            "values, units first."
-        )
-    if inputs is not None and not scm._core.knows_sites:
-        scm.sample(1, inputs=_first_of(inputs, 1), seed=0)
+    columns = None if inputs is None else columns_of(inputs, "inputs")
+    if columns is not None and not scm._core.knows_sites:
+        scm.sample(1, inputs=first_of(columns, 1), seed=0)
 
 
 def _check_shape(what: str, found: Tensor, units: Population) -> None:
@@ -362,13 +373,3 @@ def _check_shape(what: str, found: Tensor, units: Population) -> None:
             f"{what} has the shape {tuple(found.shape)}; expected one number a unit, {shape}. "
             'Give a function that makes one of several, such as lambda v: v["Y"].sum(-1).'
         )
-
-
-def _rows(value: Any) -> bool:
-    return hasattr(value, "__len__") and getattr(value, "ndim", 1) > 0
-
-
-def _first_of(inputs: Mapping[str, Any] | None, number: int) -> Mapping[str, Any] | None:
-    if inputs is None:
-        return None
-    return {n: v[:number] if _rows(v) else v for n, v in inputs.items()}

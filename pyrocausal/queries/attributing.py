@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from pyrocausal.answers import Effect, Interval, check_level, normal_interval
-from pyrocausal.engine.evidence import count_of
+from pyrocausal.engine.evidence import count_of, read_inputs
 from pyrocausal.engine.rows import Layout
 from pyrocausal.engine.structural import StructuralRun
 from pyrocausal.errors import UnknownVariable
@@ -147,7 +147,7 @@ class _Root:
             for name, noise in abduction.noise.known.items()
         }
         self.value = abduction.factual[target][:, 0, 0].to(torch.float64)
-        self.score, self.inputs = score, _repeated(inputs, size)
+        self.score, self.inputs = score, _repeated(scm, inputs, size)
         self.seed = seed
         self.mean = self._values(frozenset()).mean()
 
@@ -192,7 +192,8 @@ class _Change:
                 f"attribute() got models of other variables: {', '.join(before.variables)} and "
                 f"{', '.join(after.variables)}. Give two of the same program."
             )
-        self.models, self.target, self.inputs = (before, after), target, _repeated(inputs, size)
+        self.models, self.target = (before, after), target
+        self.inputs = _repeated(before, inputs, size)
         order = list(before.variables)
         self.order = [name for name in order[: order.index(target) + 1] if name in causes]
         self.size, self.seed = size, seed
@@ -274,8 +275,11 @@ def _effect(
     )
 
 
-def _repeated(inputs: Mapping[str, Any] | None, size: int) -> Mapping[str, Any] | None:
+def _repeated(scm: SCM, inputs: Mapping[str, Any] | None, size: int) -> Mapping[str, Any] | None:
+    """Return the arguments of the one unit, for each draw of it."""
     if inputs is None:
         return None
-    rows = {name: torch.as_tensor(value) for name, value in inputs.items()}
-    return {n: v.reshape(-1, *v.shape[1:])[:1].expand(size, *v.shape[1:]) for n, v in rows.items()}
+    read = read_inputs(inputs, 1, scm._core.place())
+    return {
+        n: v.expand(size, *v.shape[1:]) if isinstance(v, Tensor) else v for n, v in read.items()
+    }

@@ -29,6 +29,9 @@ def contrast(scm: SCM, outcome: Any, do: Any, versus: Any, **options: Unpack[Opt
         options: ``given``, ``evidence``, ``scale``, ``inputs``, ``num_samples``, ``level`` and
             ``seed``; see `pyrocausal.queries.Options`.
 
+    Returns:
+        The difference, or what ``scale`` says, with its Monte Carlo error and interval.
+
     Raises:
         UnknownVariable: A name that is no variable.
         ValueError: Too few units that are meant; a scale that the means don't have.

@@ -238,9 +238,13 @@ def _joint(
         return _measured(whole, actions, variable, event[variable], coupling)
 
     first, second = (f"{variable}({world})" for world in asked.worlds)
-    value = event[variable]
-    joint = f"{first}={value:g}, {second}{'=0' if value == 1 else f'!={value:g}'}"
-    happened = "" if seen is None else f"{asked.worlds[seen[0]]}, {variable}={seen[1]}"
+    came = f"={event[variable]:g}"
+    # Of more values than two, not to take the one is not to take 0.
+    stayed = f"!{came}" if isinstance(outcome, Mapping) else "=0"
+    joint = f"{first}{came}, {second}{stayed}"
+    happened = ""
+    if seen is not None:
+        happened = f"{asked.worlds[seen[0]]}, {variable}{came if seen[1] else stayed}"
     told = ", ".join(filter(None, [happened, asked.told]))
     text = f"{name}: P({joint}{f' | {told}' if told else ''})"
     return answer(asked, measure, text, rung=3, coupled=True)

@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 from torch.distributions import constraints
 
-from pyrocausal.engine.evidence import read_inputs
 from pyrocausal.engine.rows import support_of
 
 if TYPE_CHECKING:
@@ -34,7 +33,7 @@ def probability(
         worlds: The values of all variables in each, shape ``(unit,)`` or ``(draw, unit)``.
         name: The variable.
         value: The value.
-        inputs: The program's arguments by name, units first.
+        inputs: The program's arguments, as a `Question` has read them.
         shared: The values of the variables that all units share.
 
     Returns:
@@ -60,21 +59,18 @@ def probability(
     } | {n: v for n, v in (shared or {}).items() if not variables[n].deterministic}
     outcome = torch.full_like(torch.stack([world[name] for world in worlds]).flatten(), value)
     alone = scm.do(drawn) if drawn else scm
-    again = _repeated(scm, inputs, shape[-1], len(outcome))
+    again = _repeated(inputs, shape[-1], len(outcome))
     density = alone.log_prob({**drawn, name: outcome}, inputs=again)
     return list(density.to(torch.float64).exp().reshape(len(worlds), *shape))
 
 
-def _repeated(
-    scm: SCM, inputs: Mapping[str, Any] | None, units: int, rows: int
-) -> Mapping[str, Any] | None:
+def _repeated(inputs: Mapping[str, Any] | None, units: int, rows: int) -> Mapping[str, Any] | None:
     """Repeat the inputs of the units for each draw and world."""
     if inputs is None or units == rows:
         return inputs
-    read = read_inputs(inputs, units, scm._core.place())
     return {
         name: v.repeat(rows // units, *[1] * (v.ndim - 1)) if isinstance(v, Tensor) else v
-        for name, v in read.items()
+        for name, v in inputs.items()
     }
 
 

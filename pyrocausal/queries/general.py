@@ -12,7 +12,7 @@ from torch import Tensor
 from pyrocausal.answers import Effect
 from pyrocausal.errors import UnknownVariable
 from pyrocausal.queries.answering import Measured, answer, mean_of
-from pyrocausal.queries.asking import Asked, Options, Question, question
+from pyrocausal.queries.asking import Asked, Options, Question, introduce, question
 from pyrocausal.queries.average import contrast
 from pyrocausal.queries.potential import Expression, Potential
 
@@ -71,6 +71,7 @@ def effect(
 
 
 def _mean(scm: SCM, query: Expression, options: Options) -> Effect:
+    introduce(scm, options)
     told = options.get("given")
     plain = options.copy()
     if isinstance(told, Expression):

@@ -16,13 +16,20 @@ class Options(TypedDict, total=False):
 
     Attributes:
         given: Which units are meant, by what they are in the factual world: a mapping from
-            variable to value, or a predicate such as ``lambda v: v["age"] > 50``.
+            variable to value or ``pc.between(low, high)``, or a predicate such as
+            ``lambda v: v["age"] > 50``.
         evidence: The units, where they were seen: mapping or DataFrame, units first.
         scale: ``"difference"``, ``"ratio"`` or ``"odds ratio"``, of the two means.
         inputs: The program's arguments by name, units first.
         num_samples: Number of units to draw, 20,000 if left out.
         level: Level of the interval, 0.95 if left out.
         seed: Gives the same units again.
+
+    Example:
+        >>> options: Options = {"given": {"large": 1.0}, "num_samples": 5000, "seed": 0}
+        >>> effect = pc.ate(pc.zoo.simpson(), "surgery", "recovery", **options)
+        >>> abs(effect.value - (192 / 263 - 55 / 80)) < 4 * effect.se
+        True
     """
 
     given: Any

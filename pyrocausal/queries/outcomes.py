@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from pyrocausal.engine.intervals import Between
 from pyrocausal.engine.tracing import Variable
 from pyrocausal.errors import UnknownVariable
 from pyrocausal.queries.reading import number_of
@@ -41,7 +42,7 @@ class Outcome:
         """Return the same outcome of a world that is named in its text, such as ``Y(X=1)``."""
         text = f"{self.text}({world})"
         if self.event:
-            text = self.text.replace("=", f"({world})=", 1)
+            text = f"{self.names[0]}({world}){self.text[len(self.names[0]) :]}"
         return replace(self, text=text)
 
     def mean(self, world: str) -> str:
@@ -87,10 +88,11 @@ def read_outcome(outcome: Any, variables: Mapping[str, Variable]) -> Outcome:
     if isinstance(outcome, Mapping):
         condition = _event(outcome, variables, "outcome")
         for name, value in outcome.items():
-            if continuous(variables[name]):
+            if continuous(variables[name]) and not isinstance(value, Between):
                 raise ValueError(
                     f"outcome {name!r} is continuous: {name}={value} has probability 0. Give a "
-                    f"function, such as lambda v: v[{name!r}] > 0.5, or make it a site of the program."
+                    f"range, {{{name!r}: pc.between(low, high)}}, or a function, such as "
+                    f"lambda v: v[{name!r}] > 0.5."
                 )
         return Outcome(condition.text, condition.names, condition.function, event=True)
     if callable(outcome):
@@ -111,7 +113,8 @@ def read_condition(
     """Read what a user passed as ``given``.
 
     Args:
-        given: A mapping from variable to value, a predicate of the factual values, or None.
+        given: A mapping from variable to value or ``pc.between``, a predicate of the factual
+            values, or None.
         variables: The variables of the model.
         example: Some factual values, to see which of them a predicate reads.
 
@@ -170,14 +173,29 @@ def _event(event: Mapping[str, Any], variables: Mapping[str, Variable], where: s
         raise ValueError(f'{where} is an empty mapping; expected a variable, such as {{"Y": 1}}.')
     for name in event:
         _check_scalar(name, variables, where)
-    settings = {name: number_of(value, f"{where}[{name!r}]") for name, value in event.items()}
-    text = ", ".join(f"{name}={value:g}" for name, value in settings.items())
+    ranges = {name: _range(value, f"{where}[{name!r}]") for name, value in event.items()}
+    text = ", ".join(
+        f"{name}={low:g}" if low == high else f"{name} in [{low:g}, {high:g}]"
+        for name, (low, high) in ranges.items()
+    )
 
     def function(values: Values) -> Tensor:
-        hits = [values[name] == value for name, value in settings.items()]
+        hits = [
+            values[name] == low if low == high else (low <= values[name]) & (values[name] <= high)
+            for name, (low, high) in ranges.items()
+        ]
         return torch.stack(hits).all(0)
 
     return Condition(text, tuple(event), function)
+
+
+def _range(value: Any, where: str) -> tuple[float, float]:
+    """Return the ends of a range; a single value is both of its own."""
+    if not isinstance(value, Between):
+        return (number_of(value, where),) * 2
+    if value.values is not None:
+        raise TypeError(f"{where} got between(..., values=...); expected two limits alone.")
+    return number_of(value.low, where), number_of(value.high, where)
 
 
 def _check_scalar(name: str, variables: Mapping[str, Variable], where: str = "outcome") -> None:

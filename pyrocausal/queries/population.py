@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import torch
 from torch import Tensor
 
+from pyrocausal.engine.intervals import Between, between
 from pyrocausal.noise.streams import draw_seed
 from pyrocausal.verbs.fitted import unwarned
 from pyrocausal.verbs.posterior import shared_sites
@@ -200,7 +201,7 @@ def settles(
 
 def alike(
     scm: SCM,
-    seen: Mapping[str, float],
+    seen: Mapping[str, Any],
     size: int,
     inputs: Mapping[str, Any] | None = None,
     seed: int | None = None,
@@ -209,12 +210,17 @@ def alike(
 
     Args:
         scm: The model.
-        seen: Variable to the value that all units have.
+        seen: Variable to the value that all units have, or to limits of theirs.
         size: Number of units.
         inputs: The program's arguments by name, units first.
         seed: Gives the same units again.
     """
-    evidence = {name: torch.full((size,), float(value)) for name, value in seen.items()}
+    evidence = {
+        name: between(torch.full((size,), float(value.low)), value.high)
+        if isinstance(value, Between)
+        else torch.full((size,), float(value))
+        for name, value in seen.items()
+    }
     population = Alike(scm, evidence, inputs, 1, seed)
     population.draws = None
     return population

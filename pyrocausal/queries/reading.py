@@ -8,6 +8,8 @@ from typing import Any
 
 from torch import Tensor
 
+from pyrocausal.engine.casting import holds_words
+
 __all__ = ["action_on", "name_of", "names_of", "number_of", "pair"]
 
 
@@ -56,6 +58,8 @@ def number_of(value: Any, where: str) -> float:
     """
     if isinstance(value, Tensor) and value.ndim == 0:
         value = value.item()
+    if isinstance(value, str):
+        raise holds_words(where, value)
     # NumPy's boolean is no Real.
     if not isinstance(value, Real) and type(value).__name__ not in ("bool", "bool_"):
         raise TypeError(f"{where} got {value!r}; expected a number.")

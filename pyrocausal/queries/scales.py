@@ -9,9 +9,12 @@ from typing import Final, Literal, get_args
 import torch
 from torch import Tensor
 
-__all__ = ["Scale", "compare", "read_scale", "standard_error", "write"]
+__all__ = ["Scale", "compare", "deviation", "read_scale", "standard_error", "unsteady", "write"]
 
 Scale = Literal["difference", "ratio", "odds ratio"]
+
+ROUNDING: Final = 1e-13  # in parts of the largest value, what double precision alone may stray
+STEADY: Final = 3  # standard errors that a mean must lie from where a ratio has no value
 
 Compare = Callable[[Tensor, Tensor], Tensor]
 
@@ -106,8 +109,50 @@ def standard_error(treated: Tensor, control: Tensor, scale: Scale) -> Tensor:
     means = treated.mean(), control.mean()
     up, down = _COMPARISONS[scale].slopes(*means)
     influence = up * (treated - means[0]) + down * (control - means[1])
-    error: Tensor = influence.std() / len(influence) ** 0.5
+    size = (up * treated).abs().max() + (down * control).abs().max()
+    error: Tensor = deviation(influence, size) / len(influence) ** 0.5
     return error
+
+
+def deviation(values: Tensor, size: Tensor | None = None) -> Tensor:
+    """Return the standard deviation, exactly 0 where it is mere rounding.
+
+    Args:
+        values: Shape ``(unit,)``.
+        size: How large the numbers are that they were computed from; their own size if left out.
+    """
+    found: Tensor = values.std()
+    size = values.abs().max() if size is None else size
+    return found.where(found > ROUNDING * size, 0.0)
+
+
+def unsteady(means: Tensor, errors: Tensor, scale: Scale) -> str:
+    """Say in words that a ratio has hardly a value, since a mean is not told from 0 (or 1).
+
+    Args:
+        means: Of treated and control, shape ``(2, ...)``.
+        errors: Their standard errors.
+        scale: Difference, ratio or odds ratio.
+
+    Example:
+        >>> unsteady(torch.tensor([2.0, 0.1]), torch.tensor([0.1, 0.1]), "ratio")
+        'ratio: the mean under control, 0.1, lies within 3 standard errors (0.1 each) of 0: ...'
+    """
+    if scale == "difference":
+        return ""
+    ends = {"ratio": ((1, 0.0),), "odds ratio": ((1, 0.0), (1, 1.0), (0, 0.0), (0, 1.0))}[scale]
+    for side, end in ends:
+        near = (means[side] - end).abs() < STEADY * errors[side]
+        if bool(near.any()):
+            mean, error = (x[side][near].flatten()[0].item() for x in (means, errors))
+            return (
+                f"{scale}: the mean under {('treatment', 'control')[side]}, {mean:.3g}, lies within "
+                f"{STEADY} standard errors ({error:.2g} each) of {end:g}: the {scale} and its "
+                "interval say little; ask for the difference"
+            )
+    if bool((means[0] * means[1] < 0).any()):
+        return f"{scale}: the means have different signs; ask for the difference"
+    return ""
 
 
 def write(one: str, other: str, scale: Scale) -> str:

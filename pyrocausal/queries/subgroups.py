@@ -1,8 +1,8 @@
-"""For whom: effects in each subgroup, or in each range of a continuous modifier."""
+"""For whom: effects in each subgroup, or in each range of a modifier of many values."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final, Unpack
 
@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from pyrocausal.answers import Effect
+from pyrocausal.engine.evidence import columns_of
 from pyrocausal.errors import UnknownVariable
 from pyrocausal.queries.answering import Measured, answer, compared
 from pyrocausal.queries.asking import Asked, Options, introduce, question
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 __all__ = ["cate"]
 
 MOST_GROUPS: Final = 50
+FEW: Final = 10  # up to so many values, each is a subgroup, however few units have it
+RANGES: Final = 5
 
 
 def cate(
@@ -31,7 +34,7 @@ def cate(
     *,
     by: str,
     values: tuple[Any, Any] = (1.0, 0.0),
-    bins: int | Sequence[float] = 5,
+    bins: int | Sequence[float] | None = None,
     **options: Unpack[Options],
 ) -> Effect:
     """Return the effect in each subgroup: ``E[Y | do(X=x), Z=z] - E[Y | do(X=x'), Z=z]``.
@@ -43,10 +46,11 @@ def cate(
         scm: The model.
         treatment: The variable that is set, or several.
         outcome: A variable's name, an event such as ``{"Y": 1}``, or a function.
-        by: The effect modifier: a variable with one number a unit.
+        by: The effect modifier: a variable with one number a unit, or one of ``inputs``.
         values: The treated and the control value ``(x, x')``.
-        bins: For a continuous modifier, the number of ranges of equal probability, or their
-            limits, in the modifier's units.
+        bins: The number of ranges of equal probability of the modifier, or their limits, in its
+            units. Left out, a modifier of whole numbers has a subgroup for each value, as far as
+            these are not too many; any other, five ranges.
         options: ``given``, ``evidence``, ``scale``, ``inputs``, ``num_samples``, ``level`` and
             ``seed``; see `pyrocausal.queries.Options`.
 
@@ -55,7 +59,7 @@ def cate(
 
     Raises:
         UnknownVariable: A name that is no variable.
-        ValueError: Too few units in a subgroup, or too many subgroups.
+        ValueError: Too few units in a subgroup; a modifier that is the same for all units.
 
     Example:
         >>> def clinic():
@@ -67,12 +71,13 @@ def cate(
         ([1.0, 2.0], [0.0, 1.0])
     """
     introduce(scm, options)
-    _check_modifier(by, scm)
+    _check_modifier(by, scm, options.get("inputs"))
     actions = [action_on(treatment, value) for value in pair(values)]
     asked = question(scm, outcome, actions, options)
     whole = asked.ask()
     modifier = _chosen(whole, by)
-    groups, index = _groups(modifier, _levelled(scm, by, modifier), bins, by)
+    levels = _levels(scm, by, modifier, whole.question.least(whole.units)) if bins is None else []
+    groups, index = _groups(modifier, levels, bins, by)
     rung = 3 if by in asked.reached or asked.rung == 3 else 2
     text = f"{write(asked.mean(0), asked.mean(1), asked.scale)}, by {by}"
     return answer(
@@ -84,49 +89,75 @@ def cate(
     )
 
 
-def _check_modifier(by: str, scm: SCM) -> None:
-    if name_of(by, "by") not in scm.variables:
-        raise UnknownVariable(by, scm.variables, "by")
-    if scm.variables[by].unit_shape:
-        raise ValueError(f"by {by!r} has several numbers a unit; expected one.")
+def _check_modifier(by: str, scm: SCM, inputs: Any) -> None:
+    name, arguments = name_of(by, "by"), scm._core.examples.keys()
+    if name in scm.variables:
+        if scm.variables[name].unit_shape:
+            raise ValueError(f"by {name!r} has several numbers a unit; expected one.")
+    elif name not in arguments:
+        raise UnknownVariable(name, [*scm.variables, *arguments], "by")
+    elif name not in columns_of({} if inputs is None else inputs, "inputs"):
+        raise ValueError(
+            f"by {name!r} is an argument of the program, which has no values of its own. Pass one "
+            f"for each unit: inputs={{{name!r}: ...}}."
+        )
 
 
 def _chosen(asked: Asked, by: str) -> Tensor:
-    values = asked.units.factual[by]
+    units = asked.units
+    values = units.factual.get(by)
+    if values is None:
+        shape = (units.size,) if units.draws is None else (units.draws, units.size)
+        values = _argument(asked.question.inputs, by).expand(shape)
     return values if asked.chosen is None else values[asked.chosen]
 
 
-def _levelled(scm: SCM, by: str, modifier: Tensor) -> bool:
-    """Whether the modifier takes a few values only, such as an event made of others."""
-    variable = scm.variables[by]
-    few = variable.deterministic and len(modifier.unique()) <= MOST_GROUPS
-    return variable.discrete or few
+def _argument(inputs: Mapping[str, Any] | None, by: str) -> Tensor:
+    value = (inputs or {}).get(by)
+    if not isinstance(value, Tensor) or value.ndim != 1:
+        raise ValueError(
+            f"by {by!r} is the same for all units, or several numbers of each; expected one number "
+            f"a unit. Pass inputs={{{by!r}: [...]}}."
+        )
+    return value
+
+
+def _levels(scm: SCM, by: str, modifier: Tensor, least: int) -> list[float]:
+    """Return the values of a modifier that takes a few only; nothing where ranges are better."""
+    values, counts = modifier.unique(return_counts=True)
+    variable = scm.variables.get(by)
+    plain = variable is not None and not variable.discrete and not variable.deterministic
+    many = len(values) > MOST_GROUPS or (len(values) > FEW and bool((counts < least).any()))
+    return [] if plain or many else values.tolist()
 
 
 def _groups(
-    modifier: Tensor, discrete: bool, bins: int | Sequence[float], by: str
+    modifier: Tensor, levels: list[float], bins: int | Sequence[float] | None, by: str
 ) -> tuple[list[tuple[float, float]], Any]:
-    """Return the ends of each subgroup, the upper one left out, and the labels."""
+    """Return the ends of each subgroup, the upper one left out but for the last, and the labels."""
     import pandas as pd
 
-    if isinstance(bins, int) and bins < 1:
-        raise ValueError(f"bins got {bins}; expected a number of ranges, such as 5.")
-    if discrete:
-        levels = modifier.unique().tolist()
-        if len(levels) > MOST_GROUPS:
-            raise ValueError(
-                f"by {by!r} takes {len(levels)} values; expected at most {MOST_GROUPS}. Ask "
-                "pc.ate(..., given=...) for the subgroup that you mean."
-            )
+    if levels:
         return [(v, v) for v in levels], pd.Index(levels, name=by)
-    if isinstance(bins, int):
-        shares = torch.linspace(0, 1, bins + 1, dtype=torch.float64)
-        limits = modifier.double().flatten().quantile(shares.to(modifier.device)).tolist()
-    else:
-        limits = _limits(bins)
+    bins = RANGES if bins is None else bins
+    limits = _limits(bins) if not isinstance(bins, int) else _even(modifier, bins, by)
     shown = [float(f"{limit:.4g}") for limit in limits]
     ranges = pd.IntervalIndex.from_breaks(shown, closed="left", name=by)
     return list(pairwise(limits)), ranges
+
+
+def _even(modifier: Tensor, bins: int, by: str) -> list[float]:
+    """Return the limits of ranges of about equal probability."""
+    if bins < 1:
+        raise ValueError(f"bins got {bins}; expected a number of ranges, such as 5.")
+    shares = torch.linspace(0, 1, bins + 1, dtype=torch.float64)
+    flat = modifier.double().flatten().sort().values
+    # Limits are values, of which many units may have the same one.
+    places = (shares * (len(flat) - 1)).round().long().to(flat.device)
+    limits: list[float] = flat[places].unique().tolist()
+    if len(limits) < 2:
+        raise ValueError(f"by {by!r} has the one value {limits[0]:g} here; expected several.")
+    return limits
 
 
 def _limits(bins: Any) -> list[float]:
@@ -143,16 +174,24 @@ def _measure(asked: Asked, by: str, groups: Sequence[tuple[float, float]]) -> Me
     treated, control = asked.outcomes()
     parts = []
     for low, high in groups:
-        inside = modifier == low if low == high else (low <= modifier) & (modifier <= high)
+        inside = _within(modifier, low, high, last=high == groups[-1][1])
         fewest = asked.question.least(asked.units)
         if int(inside.sum()) < fewest:
             raise ValueError(
                 f"by {by!r}: {int(inside.sum())} units lie in {low:.4g} to {high:.4g}; expected at "
-                f"least {fewest}. Take fewer bins, or more samples."
+                f"least {fewest}. Take other bins=, or more samples."
             )
         parts.append(compared(asked.among(inside), treated[inside], control[inside]))
     return Measured(
         torch.stack([part.value for part in parts]),
         torch.stack([part.se for part in parts]),
         asked,
+        means=torch.stack([part.means for part in parts if part.means is not None], 1),
+        errors=torch.stack([part.errors for part in parts if part.errors is not None], 1),
     )
+
+
+def _within(modifier: Tensor, low: float, high: float, *, last: bool) -> Tensor:
+    """Say which values lie in a range, whose upper end belongs to the next one if there is one."""
+    below = modifier <= high if last else modifier < high
+    return modifier == low if low == high else (low <= modifier) & below

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from pyrocausal.engine.casting import holds_words
+
 __all__ = ["Array", "numbers", "outcome_and_treatment"]
 
 Array = npt.NDArray[np.float64]
@@ -31,6 +33,9 @@ def numbers(given: Any, name: str, rows: int | None = None) -> Array:
     try:
         values = np.asarray(given, dtype=np.float64)
     except (TypeError, ValueError) as error:
+        example = next((one for one in np.ravel(given) if isinstance(one, str)), None)
+        if example is not None:
+            raise holds_words(name, str(example), given) from error
         raise TypeError(f"{name} holds values that are no numbers: {error}.") from error
     if values.ndim != 1 or not len(values):
         raise ValueError(f"{name} has shape {values.shape}; expected one number for each unit.")

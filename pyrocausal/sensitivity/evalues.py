@@ -93,13 +93,10 @@ def evalue(
     changes a risk ratio by a factor of :math:`B^2 / (2B - 1)` at most, which is :math:`RR` at
     :math:`B = E`. Other scales are first turned into (approximate) risk ratios:
 
-    ================  ======================  ===========================================
-    scale             rare outcome            common outcome
-    ================  ======================  ===========================================
-    odds ratio        ``OR``                  ``sqrt(OR)``
-    hazard ratio      ``HR``                  ``(1 - .5^sqrt(HR)) / (1 - .5^sqrt(1/HR))``
-    difference ``d``  ``exp(.91 d)``, limits ``exp(.91 d -+ 1.78 se)`` (95 %)
-    ================  ======================  ===========================================
+    - odds ratio: ``OR`` of a rare outcome, ``sqrt(OR)`` of a common one;
+    - hazard ratio: ``HR`` of a rare outcome, ``(1 - .5^sqrt(HR)) / (1 - .5^sqrt(1/HR))`` of a
+      common one;
+    - difference ``d``: ``exp(.91 d)``, with limits ``exp(.91 d -+ 1.78 se)`` (95 %).
 
     Args:
         estimate: The ratio; or the difference of means in standard deviations of the outcome.

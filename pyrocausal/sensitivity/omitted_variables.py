@@ -121,6 +121,10 @@ class Strength(NamedTuple):
     Attributes:
         r2_treatment: Partial R2 with the treatment, given the covariates.
         r2_outcome: Partial R2 with the outcome, given treatment and covariates.
+
+    Example:
+        >>> Strength(r2_treatment=0.1, r2_outcome=0.2).r2_outcome
+        0.2
     """
 
     r2_treatment: float

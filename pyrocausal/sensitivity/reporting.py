@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from math import isfinite
 from statistics import NormalDist
 from typing import Any, Literal, get_args
 
@@ -122,6 +123,11 @@ def _check(effect: Answer) -> None:
         raise ValueError(
             f"report got {effect.query}, which is several numbers; expected one, such as an "
             "average effect."
+        )
+    if not isfinite(float(effect.value)):
+        raise ValueError(
+            f"report got {effect.query} without a number; expected a point that a confounder "
+            "might overturn. Take what would hold if nothing were hidden, such as fit.twin.ate()."
         )
 
 

@@ -62,6 +62,13 @@ def counterfactual(
     seed: int | None,
 ) -> Counterfactual:
     """Answer what would have been; see ``SCM.counterfactual``."""
+    if evidence is None or do is None:
+        raise TypeError(
+            f"counterfactual() got no {'evidence' if evidence is None else 'do'}=; expected what was "
+            'seen of the units and what would have been done, such as evidence={"x": 0.3}, do={"x": '
+            "1.0}. Of units that were not seen, ask do(...).sample(n); without an action, "
+            "abduct(evidence)."
+        )
     worlds, listed = read_worlds(do)
     if standing.evidence:
         raise ValueError(
@@ -169,14 +176,16 @@ def abduct_units(
         return _abduct(
             core, standing, query, seen, draws, {}, densities=True, method=method, alike=alike
         )
-    if draws > 1:
+    open_ones = [name for name in shared_sites(core) if name not in seen.values]
+    if draws > 1 and open_ones:
         raise ValueError(
-            "abduct() takes one draw of the variables that all units share; "
-            f"got num_draws={draws}. Ask counterfactual(num_draws=...), which loops over them."
+            f"abduct() takes one draw of the variables that all units share; got num_draws={draws}"
+            f". Ask counterfactual(num_draws=...), which loops over them, or give "
+            f"{', '.join(open_ones)} as evidence."
         )
     part, shared = posterior_runs(core, query, seen, 1)[0]
     return _abduct(
-        core, standing, part, seen, 1, shared, densities=True, method=method, alike=alike
+        core, standing, part, seen, draws, shared, densities=True, method=method, alike=alike
     )
 
 

@@ -1,12 +1,13 @@
 """The log density of each unit."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.distributions import constraints
 
+from pyrocausal.engine.completeness import mutilated
 from pyrocausal.engine.evidence import Evidence, names_of_units
 from pyrocausal.engine.placing import changed, check_support, spread
 from pyrocausal.engine.querying import Query
@@ -18,7 +19,11 @@ from pyrocausal.engine.rows import (
     support_of,
     units_where,
 )
+from pyrocausal.engine.within import no_cdf
 from pyrocausal.interventions import Mechanism, Set, Stochastic, World
+from pyrocausal.noise import structural_equation
+from pyrocausal.noise.interval_mass import log_mass
+from pyrocausal.noise.truncation import truncated
 from pyrocausal.requirements import require
 from pyrocausal.verbs.core import Core, probing_again
 from pyrocausal.verbs.standing import Standing
@@ -55,15 +60,34 @@ def _check_whole(core: Core, world: World, seen: Evidence) -> None:
         for v in core.anatomy.variables.values()
         if not isinstance(actions.get(v.name), Set) and (v.name in actions or not v.deterministic)
     ]
-    missing = [name for name in needed if name not in seen.values]
+    missing = [name for name in needed if name not in {**seen.values, **seen.limits}]
     if missing:
         raise ValueError(
             f"log_prob() needs every variable, latent ones too; data lack {', '.join(missing)}."
         )
-    for name, mask in seen.observed.items():
-        if name in needed and not bool(mask.all()):
+    for name in needed:
+        known = seen.known(name, core.anatomy.variables[name])
+        if not bool(known.all()):
             raise ValueError(
-                f"log_prob() needs every value; data[{name!r}] has {int((~mask).sum())} missing."
+                f"log_prob() needs every value; data[{name!r}] has {int((~known).sum())} missing."
+            )
+    _refuse_limits(core, world, seen, needed)
+
+
+def _refuse_limits(core: Core, world: World, seen: Evidence, needed: Sequence[str]) -> None:
+    """Raise where a variable that is known up to limits matters to another one."""
+    graph = mutilated(core.graph, world)
+    for name, limits in seen.limits.items():
+        below = graph.descendants(name) & {*needed, *seen.values, *seen.limits}
+        if name not in needed:
+            raise ValueError(
+                f"data[{name!r}]: log_prob() takes limits of random variables. Leave it out."
+            )
+        if below and bool(limits.within.any()):
+            units = names_of_units(limits.within.reshape(seen.units, -1).any(1))
+            raise ValueError(
+                f"data[{name!r}] is known up to limits for {units}, and {', '.join(sorted(below))} "
+                f"depends on it: log_prob() sums over no values. Give {name!r} its value."
             )
 
 
@@ -96,14 +120,35 @@ class _DensityRun(RowMessenger):
         if site.shared:
             return value
         fn = site.fn if action is None else self._replaced(site, action, value)
-        density = _log_prob(fn, value, f"data[{site.name!r}]")
+        if site.name in self.seen.limits:
+            value, density = self._limited(site, fn, value)
+        else:
+            density = _log_prob(fn, value, f"data[{site.name!r}]")
         if site.mask is not None:
             density = torch.where(torch.as_tensor(site.mask), density, torch.zeros_like(density))
         self.terms.append(self.layout.from_rows(density).reshape(self.layout.units, -1).sum(1))
         return value
 
+    def _limited(self, site: Site, fn: Any, value: Tensor) -> tuple[Tensor, Tensor]:
+        """Return values, of which some within limits stand for those not seen; and densities."""
+        limits = self.seen.limits[site.name].rows(self.layout, len(site.inner))
+        equation = structural_equation(fn, self.query.couplings.get(site.name), site.name)
+        law = truncated(equation, limits.low, limits.high)
+        mass = log_mass(equation, limits.low, limits.high)
+        if law is None or mass is None:
+            raise no_cdf(site.name, fn)
+        half = torch.full((*law.log_mass.shape, *law.shape), 0.5, dtype=torch.float64)
+        middle = law.value(half.to(value.device)).detach()
+        value = torch.where(over_events(limits.within, value), middle.to(value.dtype), value)
+        density = _log_prob(fn, value, f"data[{site.name!r}]")
+        return value, torch.where(limits.within, mass.to(density.dtype), density)
+
     def _datum(self, site: Site) -> Tensor:
-        value = self.seen.values[site.name]
+        value = self.seen.values.get(site.name)
+        if value is None:
+            variable = self.query.variables[site.name]
+            shape = (self.seen.units, *variable.unit_shape)
+            value = torch.zeros(shape, dtype=variable.dtype, device=self.query.device)
         return value if site.shared else self.layout.to_rows(value[None, None], len(site.inner))
 
     def _set(self, site: Site, action: Set) -> Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from pyrocausal.building import GraphProgram
 from pyrocausal.graph import CausalGraph
 from pyrocausal.interventions import Edge, Set, Stochastic
 from pyrocausal.naming import describe_evidence, describe_worlds
@@ -50,8 +51,29 @@ class Showing:
             parts.append(f"given {describe_evidence(self._standing.evidence)}")
         return " ".join(parts)
 
+    def __str__(self) -> str:
+        """Return its name; of what ``from_graph`` built, what each variable is drawn from too."""
+        program = self._core.program
+        if not isinstance(program, GraphProgram) or self._standing.acts:
+            return repr(self)
+        words = program.described()
+        width = max(map(len, words), default=0)
+        lines = [f"  {name:<{width}}  {text}" for name, text in words.items()]
+        return "\n".join([repr(self), *lines])
+
     def render(self, path: str | None = None) -> graphviz.Digraph:
-        """Draw the graph; see ``CausalGraph.render``."""
+        """Draw the graph; see ``CausalGraph.render``.
+
+        Args:
+            path: A file to write, whose ending says the format; None for none.
+
+        Returns:
+            The picture in Graphviz's words, which notebooks show.
+
+        Example:
+            >>> "X -> Y" in pc.zoo.chain().render().source
+            True
+        """
         return self.graph.render(path)
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
