@@ -30,7 +30,10 @@ def ate(**options: Any) -> Callable[[], object]:
 
 
 REFUSALS: dict[str, tuple[Callable[[], object], str]] = {
-    "given a word": (ate(given={"x": "a"}), r"given\['x'\] holds words, such as 'a'; expected numbers"),
+    "given a word": (
+        ate(given={"x": "a"}),
+        r"given\['x'\] holds words, such as 'a'; expected numbers",
+    ),
     "given a list": (ate(given={"x": [1, 0]}), r"given\['x'\] got \[1, 0\]"),
     "given nothing": (ate(given={"x": None}), r"given\['x'\] got None"),
     "given a rule": (ate(given={"z": lambda v: v > 0}), r"given\['z'\] got <function"),
@@ -47,7 +50,10 @@ REFUSALS: dict[str, tuple[Callable[[], object], str]] = {
     "inputs without names": (ate(inputs=[1.0]), "inputs is a list; expected a mapping"),
     "treatment of a program": (lambda: pc.att("ward", "x", "y"), "Expected an SCM; got str"),  # type: ignore[arg-type]
     "a dose": (lambda: pc.dose_response(ward, "z", "y", doses=1.0), "doses got 1.0; expected a"),  # type: ignore[arg-type]
-    "a word as dose": (lambda: pc.dose_response(ward, "z", "y", doses=["a"]), "doses holds words, such as 'a'"),  # type: ignore[list-item]
+    "a word as dose": (
+        lambda: pc.dose_response(ward, "z", "y", doses=["a"]),  # type: ignore[list-item]
+        "doses holds words, such as 'a'",
+    ),
     "doses of two": (
         lambda: pc.dose_response(ward, ["z"], "y", doses=[1.0]),  # type: ignore[arg-type]
         r"treatment got \['z'\]; expected the name of one",
@@ -67,7 +73,10 @@ REFUSALS: dict[str, tuple[Callable[[], object], str]] = {
     "edges a word": (lambda: pc.path_effect(ward, "x", "y", edges="xy"), "expected pairs"),  # type: ignore[arg-type]
     "one edge": (lambda: pc.path_effect(ward, "x", "y", edges=("x", "y")), "expected pairs"),  # type: ignore[arg-type]
     "edges a number": (lambda: pc.path_effect(ward, "x", "y", edges=1), "expected pairs"),  # type: ignore[arg-type]
-    "event a word": (lambda: pc.pn(ward, "x", {"r": "a"}), r"outcome\['r'\] holds words, such as 'a'"),
+    "event a word": (
+        lambda: pc.pn(ward, "x", {"r": "a"}),
+        r"outcome\['r'\] holds words, such as 'a'",
+    ),
     "cause of a density": (lambda: pc.pns(ward, "x", {"y": 1.0}), "'y' is continuous"),
     "necessity of a dose": (lambda: pc.pn(ward, "z", "r"), "one value of the treatment, but 'z'"),
     "att of two": (lambda: pc.att(ward, ["x"], "y"), "treatment got"),  # type: ignore[arg-type]

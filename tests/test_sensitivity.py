@@ -273,5 +273,7 @@ def test_bad_numbers_are_refused_with_what_was_expected(
 
 
 def test_values_that_are_no_numbers_are_refused() -> None:
-    with pytest.raises(TypeError, match="the outcome y holds words, such as 'a'; expected numbers"):
+    with pytest.raises(
+        TypeError, match="the outcome y holds words, such as 'a'; expected numbers"
+    ):
         s.manski_bounds(["a", "b"], [0, 1], 0, 1)
