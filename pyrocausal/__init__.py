@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pyrocausal.answers import Answer, Effect, Estimate, Interval
     from pyrocausal.bounding import Bounds, bounds, causation_bounds
     from pyrocausal.checking import check
+    from pyrocausal.decorating import scm
     from pyrocausal.engine.intervals import between
     from pyrocausal.errors import (
         CaptureWarning,
@@ -49,7 +50,7 @@ if TYPE_CHECKING:
     )
     from pyrocausal.interventions import edge, edit, grid, mechanism, policy, shift
     from pyrocausal.low_precision import precision
-    from pyrocausal.model import SCM, scm
+    from pyrocausal.model import SCM
     from pyrocausal.queries import (
         Y,
         ate,
@@ -175,6 +176,7 @@ _HOMES = {
     "bounding": ("Bounds", "bounds", "causation_bounds"),
     "engine.intervals": ("between",),
     "checking": ("check",),
+    "decorating": ("scm",),
     "errors": (
         "CaptureWarning",
         "ConvergenceWarning",
@@ -203,7 +205,7 @@ _HOMES = {
     ),
     "interventions": ("edge", "edit", "grid", "mechanism", "policy", "shift"),
     "low_precision": ("precision",),
-    "model": ("SCM", "scm"),
+    "model": ("SCM",),
     "refuting": ("refute",),
     "queries": (
         "Y",

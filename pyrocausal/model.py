@@ -12,6 +12,7 @@ from torch import Tensor
 from pyrocausal.engine.abduction import Abduction
 from pyrocausal.engine.evidence import as_sequence, columns_of
 from pyrocausal.engine.tracing import Variable
+from pyrocausal.fitting.amortizing import Amortizing
 from pyrocausal.fitting.learning import Learning
 from pyrocausal.fitting.options import read_device
 from pyrocausal.inference import Method
@@ -27,12 +28,12 @@ from pyrocausal.verbs.sampling import sample
 from pyrocausal.verbs.showing import Showing
 from pyrocausal.verbs.standing import Standing
 
-__all__ = ["SCM", "scm"]
+__all__ = ["SCM", "Program"]
 
 Program = Callable[..., Any]
 
 
-class SCM(Learning, Showing):
+class SCM(Learning, Amortizing, Showing):
     """A structural causal model: an ordinary Pyro program with the verbs of the three rungs.
 
     Every ``pyro.sample("X", D(parents))`` is an assignment ``X = f(parents, U_X)``; the exogenous
@@ -397,37 +398,3 @@ class SCM(Learning, Showing):
         copy.__dict__.update(self.__dict__)
         copy._standing = standing
         return copy
-
-
-def scm(
-    program: Program | None = None,
-    *,
-    latent: Sequence[str] = (),
-    noise: Mapping[str, Coupling] | None = None,
-    name: str | None = None,
-) -> Any:
-    """Turn a Pyro program into an SCM; a decorator, with or without arguments.
-
-    Args:
-        program: A function or module made of Pyro statements.
-        latent: Variables that are never observed.
-        noise: Site to coupling of a discrete site.
-        name: A name for messages.
-
-    Returns:
-        The SCM; or, without a program, the decorator that makes it.
-
-    Example:
-        >>> @scm(latent=["u"])
-        ... def confounded():
-        ...     u = pyro.sample("u", dist.Normal(0.0, 1.0))
-        ...     x = pyro.sample("x", dist.Normal(u, 1.0))
-        ...     pyro.sample("y", dist.Normal(x + u, 1.0))
-        >>> confounded.graph.latent_projection()
-        CausalGraph(x -> y; x <-> y)
-    """
-
-    def decorate(program: Program) -> SCM:
-        return SCM(program, latent=latent, noise=noise, name=name)
-
-    return decorate if program is None else decorate(program)

@@ -20,13 +20,13 @@ from pyrocausal.engine.placing import (
 )
 from pyrocausal.engine.querying import SMALL, Noise, Query, input_rows
 from pyrocausal.engine.rows import Layout, RowMessenger, Site
+from pyrocausal.engine.so_far import RunSoFar
 from pyrocausal.engine.tracing import quiet_seed
 from pyrocausal.errors import NotAbducible
 from pyrocausal.interventions import (
     Action,
     Edge,
     Mechanism,
-    RunSoFar,
     Set,
     Stochastic,
     World,

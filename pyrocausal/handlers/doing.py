@@ -12,6 +12,7 @@ from torch import Tensor
 from pyrocausal.engine.casting import cast
 from pyrocausal.engine.placing import changed, check_finite, check_support, spread
 from pyrocausal.engine.rows import Site
+from pyrocausal.engine.so_far import RunSoFar
 from pyrocausal.errors import RungWarning
 from pyrocausal.handlers.named import NamedSites, apply_handler, without_edges
 from pyrocausal.handlers.passing import (
@@ -26,7 +27,6 @@ from pyrocausal.interventions import (
     Action,
     Edit,
     Mechanism,
-    RunSoFar,
     Shift,
     Stochastic,
     read_worlds,
