@@ -41,8 +41,8 @@ class MorphoMNIST:
             ``intensity`` (of the stroke, grey level) and ``digit`` (0 to 9).
 
     Example:
-        >>> pc.datasets.morphomnist("test").images.shape
-        torch.Size([10000, 28, 28])
+        >>> tuple(pc.datasets.morphomnist("test").images.shape[1:])
+        (28, 28)
     """
 
     images: torch.Tensor
