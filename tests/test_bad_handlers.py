@@ -115,7 +115,7 @@ HANDLERS: Final[dict[str, Case]] = {
     "a string in the bare condition": (
         pc.condition(clinic, severity="high"),
         TypeError,
-        r"condition\('severity'\) holds 'high'",
+        r"condition\('severity'\) holds words, such as 'high'",
     ),
 }
 

@@ -11,7 +11,7 @@ import pyrocausal as pc
 
 INTERVENTIONS: Final[dict[str, Case]] = {
     "do nothing": (lambda: CLINIC.do(), ValueError, r"do\(\) got no intervention.*such as do"),
-    "imagine nothing": (lambda: imagine(do=None), ValueError, r"do\(\) got no intervention"),
+    "imagine nothing": (lambda: imagine(do=None), TypeError, r"counterfactual\(\) got no do="),
     "no worlds": (lambda: CLINIC.do([]), ValueError, "empty list of worlds.*at least one"),
     "no worlds to imagine": (lambda: imagine(do=[]), ValueError, "empty list of worlds"),
     "a list in a list of worlds": (

@@ -228,7 +228,7 @@ def test_the_mean_weight_is_the_density_of_what_was_seen(noise: float) -> None:
     # y ~ Normal(0, .25 + noise^2), w ~ Normal(1, 4 + noise^2), independent
     expected = dist.Normal(0.0, (0.25 + noise**2) ** 0.5).log_prob(y)
     expected = expected + dist.Normal(1.0, (4 + noise**2) ** 0.5).log_prob(w)
-    weights = quality.weights["x", "z"].double()
+    weights = quality.weights["x", "z"].to_tensor().double()
     found = weights.logsumexp(0) - np.log(len(weights))
     error = (1 / quality.ess - 1 / len(weights)).clamp(min=1e-5).sqrt()
     assert bool(((found - expected).abs() < 4 * error).all())
