@@ -150,7 +150,7 @@ class _Covariates(Mapping[str, Any]):
 
     def __getitem__(self, name: str) -> Any:
         if name not in self.logged.adjust:
-            cure = "A policy may read what is adjusted for: add it to adjust=."
+            cure = " A policy may read what is adjusted for: add it to adjust=."
             raise UnknownVariable(name, self.logged.adjust, "policy_value: policy", cure=cure)
         values = self.logged.rows.columns[name]
         if values.dtype.kind == "U":
