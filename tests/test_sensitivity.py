@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+import pyrocausal as pc
 from pyrocausal import sensitivity as s
 from pyrocausal.sensitivity.omitted_variables import critical_t
 
@@ -277,3 +278,9 @@ def test_values_that_are_no_numbers_are_refused() -> None:
         TypeError, match="the outcome y holds words, such as 'a'; expected numbers"
     ):
         s.manski_bounds(["a", "b"], [0, 1], 0, 1)
+
+
+def test_an_answer_instead_of_its_value_is_refused_with_the_way_to_it() -> None:
+    effect: Any = pc.ate(pc.zoo.simpson(), "surgery", "recovery", scale="ratio", seed=0)
+    with pytest.raises(TypeError, match=r"evalue got Effect; expected a number.*effect.value"):
+        s.evalue(effect)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import exp, inf, isfinite, sqrt
+from numbers import Real
 from typing import Final, Literal
 
 __all__ = ["EValue", "Scale", "evalue"]
@@ -108,6 +109,7 @@ def evalue(
         se: Standard error of a difference, in the same unit.
 
     Raises:
+        TypeError: An estimate that is no number.
         ValueError: A ratio that isn't positive, an interval that doesn't hold the estimate or has
             one limit only, a scale that is unknown, ``rare`` left open, or an argument that
             belongs to another scale.
@@ -124,6 +126,11 @@ def evalue(
         the E-value", Annals of Internal Medicine 167(4). VanderWeele (2017), "On a square-root
         transformation of the odds ratio for a common outcome", Epidemiology 28(6).
     """
+    if not isinstance(estimate, Real):
+        raise TypeError(
+            f"evalue got {type(estimate).__name__}; expected a number, such as effect.value with "
+            "lower=effect.interval.lower and upper=effect.interval.upper."
+        )
     if scale == "difference":
         _refuse(scale, lower=lower, upper=upper, rare=rare)
         ratio, low, high = _from_difference(estimate, se)
