@@ -224,12 +224,16 @@ def _coverage(control: str, own: pd.DataFrame) -> Iterator[str]:
     own = own[own.low.notna()] if "low" in own else own[:0]
     if own.empty:
         return
+    yield f"{_hits(control, own)} | {(own.ratio < 3.84).mean():.2f} |"
+
+
+def _hits(control: str, own: pd.DataFrame) -> str:
     truth = CONFOUNDED[control].ate
     hits = int(((own.low <= truth) & (truth <= own.high)).sum())
     low, high = binomial_interval(hits, len(own))
-    yield (
+    return (
         f"| {control} | {len(own)} | {hits / len(own):.3f} | [{low:.3f}, {high:.3f}] | "
-        f"{(own.high - own.low).mean():.2f} | {(own.ratio < 3.84).mean():.2f} |"
+        f"{(own.high - own.low).mean():.2f}"
     )
 
 
@@ -247,13 +251,7 @@ def _sets(control: str, own: pd.DataFrame) -> Iterator[str]:
 def _corners(control: str, own: pd.DataFrame) -> Iterator[str]:
     if own.empty:
         return
-    truth = CONFOUNDED[control].ate
-    hits = int(((own.low <= truth) & (truth <= own.high)).sum())
-    low, high = binomial_interval(hits, len(own))
-    yield (
-        f"| {control} | {len(own)} | {hits / len(own):.3f} | [{low:.3f}, {high:.3f}] | "
-        f"{(own.high - own.low).mean():.2f} | {(own.end_high - own.end_low).mean():.2f} |"
-    )
+    yield f"{_hits(control, own)} | {(own.end_high - own.end_low).mean():.2f} |"
 
 
 def binomial_interval(hits: int, number: int, level: float = 0.99) -> tuple[float, float]:

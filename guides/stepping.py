@@ -6,7 +6,7 @@ import time
 import warnings
 from collections.abc import Sequence
 from statistics import median
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final
 
 import pyro
 import torch
@@ -14,14 +14,14 @@ from torch import Tensor
 
 from pyrocausal.capture.deciding import choose_compilation
 from pyrocausal.errors import CaptureWarning, NotCapturable
+from pyrocausal.fitting.paths import Compile
 from pyrocausal.guides.amortized import Amortized
 
 if TYPE_CHECKING:
     from pyrocausal.capture import Captured
 
-__all__ = ["Compile", "Steps", "Units"]
+__all__ = ["Steps", "Units"]
 
-Compile = Literal["auto"] | bool
 Units = tuple[Tensor, list[Tensor], Tensor, Tensor]
 """Features, targets, which variables are known, which are asked about; units first."""
 BETAS: Final = (0.9, 0.99)

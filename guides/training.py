@@ -14,12 +14,13 @@ from torch import Tensor
 from tqdm import tqdm
 
 from pyrocausal.fitting.options import read_seed
+from pyrocausal.fitting.paths import Compile
 from pyrocausal.guides.amortized import Amortized
 from pyrocausal.guides.attaching import attach
 from pyrocausal.guides.fingerprints import fingerprint
 from pyrocausal.guides.options import check_training
 from pyrocausal.guides.simulating import simulate
-from pyrocausal.guides.stepping import Compile, Steps, Units
+from pyrocausal.guides.stepping import Steps, Units
 from pyrocausal.verbs.standing import Standing
 
 if TYPE_CHECKING:

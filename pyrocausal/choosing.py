@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.distributions import NegativeBinomial, Normal
 
-from pyrocausal.engine.casting import as_tensor, holds_words
+from pyrocausal.engine.casting import as_tensor
 from pyrocausal.engine.evidence import columns_of
 from pyrocausal.errors import UnknownVariable
 from pyrocausal.graph import CausalGraph
@@ -177,11 +177,6 @@ def _check_type(name: str, given: Any) -> None:
         raise TypeError(
             f"{what} holds durations; expected numbers, such as {what}.dt.total_seconds()."
         )
-    if kind not in ("category", "object", "string", "str"):
-        return
-    example = next((value for value in given if isinstance(value, str)), None)
-    if example is not None:
-        raise holds_words(what, example, given)
 
 
 def _choose(column: Column, parents: Sequence[Column | None]) -> Mechanism:

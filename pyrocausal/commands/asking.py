@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pyrocausal.commands.assigning import actions, arguments_of, inputs_of, positive, values
 from pyrocausal.commands.failing import CommandError
-from pyrocausal.commands.loading import load
+from pyrocausal.commands.loading import add_model, load
 from pyrocausal.model import SCM
 from pyrocausal.results import Samples
 
@@ -46,7 +46,7 @@ TABLES: Final = (".csv", ".tsv")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Say what the command takes."""
-    parser.add_argument("model", metavar="MODULE:scm", help="file.py:name or package.module:name")
+    add_model(parser)
     parser.add_argument(
         "--do",
         action="append",

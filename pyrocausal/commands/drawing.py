@@ -7,7 +7,7 @@ from typing import Final
 
 from pyrocausal.commands.assigning import actions, every_input
 from pyrocausal.commands.failing import CommandError
-from pyrocausal.commands.loading import load
+from pyrocausal.commands.loading import add_model, load
 from pyrocausal.graph import CausalGraph
 from pyrocausal.model import SCM
 
@@ -28,7 +28,7 @@ exit status: 0, drawn; 1, the module fails; 2, the command line is wrong.
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Say what the command takes."""
-    parser.add_argument("model", metavar="MODULE:scm", help="file.py:name or package.module:name")
+    add_model(parser)
     parser.add_argument(
         "-o", "--output", metavar="FILE", help="where to draw; the suffix decides the format"
     )

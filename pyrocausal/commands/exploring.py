@@ -7,7 +7,7 @@ from typing import Final
 
 from pyrocausal.commands.assigning import every_input, positive
 from pyrocausal.commands.failing import CommandError
-from pyrocausal.commands.loading import load
+from pyrocausal.commands.loading import add_model, load
 from pyrocausal.exploring import Explorer
 from pyrocausal.model import SCM
 
@@ -30,7 +30,7 @@ line is wrong.
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Say what the command takes."""
-    parser.add_argument("model", metavar="MODULE:scm", help="file.py:name or package.module:name")
+    add_model(parser)
     parser.add_argument(
         "--input",
         nargs="+",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import importlib
 import sys
 import traceback
@@ -16,7 +17,12 @@ from pyrocausal.commands.failing import CommandError
 from pyrocausal.graph import CausalGraph
 from pyrocausal.model import SCM
 
-__all__ = ["load"]
+__all__ = ["add_model", "load"]
+
+
+def add_model(parser: argparse.ArgumentParser) -> None:
+    """Let a command take the model that ``load`` finds."""
+    parser.add_argument("model", metavar="MODULE:scm", help="file.py:name or package.module:name")
 
 
 def load(target: str) -> SCM | CausalGraph:

@@ -13,7 +13,7 @@ import torch
 from pyro.nn.module import PyroModule
 from torch import Tensor, nn
 
-__all__ = ["ParameterScope", "evaluating", "modules_of", "random_weights"]
+__all__ = ["ParameterScope", "evaluating", "modules_of", "put_back", "random_weights"]
 
 _PARTS = "$$$"  # what Pyro puts between the name of a module and that of its parameter
 
@@ -209,3 +209,17 @@ class ParameterScope:
         }
         constraints = {name: c for name, c in state["constraints"].items() if name in params}
         return {"params": params, "constraints": constraints}
+
+
+def put_back(tensors: Iterable[Tensor], values: Iterable[Tensor]) -> None:
+    """Write values that were kept into parameters and buffers, in place.
+
+    Example:
+        >>> weight = torch.nn.Parameter(torch.zeros(2))
+        >>> put_back([weight], [torch.ones(2)])
+        >>> weight.tolist()
+        [1.0, 1.0]
+    """
+    with torch.no_grad():
+        for tensor, value in zip(tensors, values, strict=True):
+            tensor.copy_(value)

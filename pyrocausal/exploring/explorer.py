@@ -164,7 +164,9 @@ class Explorer:
     def _abduct_anew(self, unit: int) -> tuple[Abduction, str]:
         """Return a unit's noise, and a word where it is unreliable."""
         with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("ignore")
+            warnings.simplefilter(
+                "ignore"
+            )  # what is no word on this unit has no place on the page
             warnings.simplefilter("always", UnreliableWarning)
             found = self.scm.abduct(
                 self.evidence(unit), inputs=self.inputs, num_draws=DRAWS, seed=self.seed

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from math import sqrt
 from typing import Final
 
-import torch
 from torch import Tensor
 
+from pyrocausal.engine.parameters import put_back
 from pyrocausal.fitting.judging import HeldOut
 
 __all__ = ["CLEAR", "LEAST_STEPS", "still_falling"]
@@ -53,11 +53,11 @@ def still_falling(
 
     def gains(units: HeldOut, far: float) -> Tensor:
         now = units.total().double()
-        _put(parameters, [p + far * (p - q) for p, q in zip(here, before, strict=True)])
+        put_back(parameters, [p + far * (p - q) for p, q in zip(here, before, strict=True)])
         try:
             return units.total().double() - now
         finally:
-            _put(parameters, here)
+            put_back(parameters, here)
 
     gain = gains(trained, AHEAD[0])
     spread = float(gain.std()) if len(gain) > 1 else 0.0
@@ -73,9 +73,3 @@ def still_falling(
             break
         most = found
     return min(z, sqrt(2 * most)) if most > WORTH * gained * len(gain) else 0.0
-
-
-def _put(parameters: Sequence[Tensor], values: Sequence[Tensor]) -> None:
-    with torch.no_grad():
-        for parameter, value in zip(parameters, values, strict=True):
-            parameter.copy_(value)

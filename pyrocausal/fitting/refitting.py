@@ -13,6 +13,7 @@ from tqdm import tqdm
 from pyrocausal.engine.casting import as_tensor
 from pyrocausal.engine.evidence import columns_of, read_inputs
 from pyrocausal.engine.intervals import Between
+from pyrocausal.engine.parameters import put_back
 from pyrocausal.fitting.fitting import fit
 from pyrocausal.fitting.training import Settings
 from pyrocausal.fitting.uncertainty import ParameterLaw
@@ -70,7 +71,8 @@ def refitted(
         n: v if isinstance(v, Between) else as_tensor(v, f"data[{n!r}]")
         for n, v in columns_of(data, "data").items()
     }
-    named = {name: core.scope.named()[name] for name in start}
+    every = core.scope.named()
+    named = {name: every[name] for name in start}
     found = {name: p.detach().clone() for name, p in named.items()}
     quiet = replace(settings, progress=False, checkpoint=None)
     shown = None if settings.progress is None else not settings.progress
@@ -78,7 +80,7 @@ def refitted(
     draws = []
     try:
         for turn in tqdm(range(FITS), desc="fits to halves", disable=shown):
-            _put(named, start)
+            put_back(named.values(), start.values())
             half = torch.randperm(rows, generator=generator)[: rows // 2]
             fit(
                 core,
@@ -93,16 +95,11 @@ def refitted(
             )
             draws.append({name: p.detach().clone() for name, p in named.items()})
     finally:
-        _put(named, found)
+        put_back(named.values(), found.values())
         core.forget()
     return ParameterLaw.of(
         core, "bootstrap", {n: torch.stack([d[n] for d in draws]).double().cpu() for n in found}
     )
-
-
-def _put(named: Mapping[str, Tensor], values: Mapping[str, Tensor]) -> None:
-    for name, value in values.items():
-        named[name].data.copy_(value)
 
 
 def _some(column: Any, half: Tensor, rows: int) -> Any:

@@ -12,6 +12,7 @@ from pyro.optim import PyroOptim
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from pyrocausal.engine.parameters import put_back
 from pyrocausal.engine.tracing import quiet_seed
 from pyrocausal.fitting.checkpointing import Checkpoint
 from pyrocausal.fitting.converging import LEAST_STEPS, still_falling
@@ -135,13 +136,13 @@ class Training:
             if checkpoint is not None and not self.left:
                 checkpoint.write(self)
         except Exception:
-            self._put_back(initial)
+            put_back(self.state, initial)
             raise
         finally:
             self.path = self.paths.path
             self.paths.finish()
         if self.held_out and _worse(self.last_units, self.best_units):
-            self._put_back(self.kept)
+            put_back(self.state, self.kept)
             self.stopped += f"; the parameters are those of step {self.best_step}"
         elif not self.left and not self.hastened:
             self._look_ahead()
@@ -242,18 +243,13 @@ class Training:
             before = generators(rows.device)
             self.objective.traces(rows, units, 1.0)
             after = generators(rows.device)
-        self._put_back(kept)
+        put_back(self.state, kept)
         if all(torch.equal(state, after[name]) for name, state in before.items()):
             return None
         return KeyedNoise(self.settings.seed, rows.device)
 
     def _copy(self) -> list[Tensor]:
         return [tensor.detach().clone() for tensor in self.state]
-
-    def _put_back(self, copy: Sequence[Tensor]) -> None:
-        with torch.no_grad():
-            for tensor, kept in zip(self.state, copy, strict=True):
-                tensor.copy_(kept)
 
 
 @contextmanager
